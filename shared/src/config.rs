@@ -1,0 +1,300 @@
+//! The configuration in force: valid by construction, made by [`crate::wire::config_json`].
+//!
+//! Everything here belongs to one host name; what a file gives as defaults was copied when it was
+//! read. A request is looked up by its host name and judged by that entry alone.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::certificate::{AlternativeName, LeafCert};
+use crate::endpoint::EndpointClass;
+use crate::header::{self, HeaderName};
+use crate::host_name::HostName;
+use crate::network::Network;
+use crate::secret::Secret;
+use crate::wire::cert_header::Encoding;
+use crate::wire::name::DistinguishedName;
+use crate::wire::thumbprint::Thumbprint;
+
+/// Every host name the edge serves.
+#[derive(Debug)]
+pub struct Config {
+    hosts: Vec<Host>,
+    names: BTreeMap<String, (HostIndex, Surface)>,
+    /// Fields that carry an identity to some origin, besides those of R-4.
+    identity_fields: Vec<HeaderName>,
+}
+
+/// The place of a [`Host`] in its [`Config`].
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct HostIndex(usize);
+
+/// Which of a host's two names a request came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Surface {
+    /// The public name users see.
+    CustomDomain,
+    /// The name where client certificates are requested.
+    MtlsAlias,
+}
+
+/// A custom domain with its mTLS alias, and everything that is decided for them.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The public name.
+    pub custom_domain: HostName<'static>,
+    /// The mTLS alias, when there is one.
+    pub mtls_alias: Option<HostName<'static>>,
+    /// The organization the domain belongs to, and the field that tells the origin.
+    pub tenant: Option<TenantField>,
+    /// The authorization server.
+    pub origin: Origin,
+    /// The paths served on the alias.
+    pub alias_paths: Arc<[AliasPath]>,
+    /// What is done with CORS preflights on these paths (R-12b).
+    pub cors_preflight: CorsPreflight,
+    /// Which client certificates are accepted.
+    pub certificates: Arc<CertificatePolicy>,
+    /// How the origin is told of them.
+    pub certificate_fields: CertificateFields,
+    /// Peers whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Arc<[Network]>,
+    /// The field that carries the client's address.
+    pub client_address_field: HeaderName,
+}
+
+/// A tenant and the field it is sent in.
+#[derive(Clone, Debug)]
+pub struct TenantField {
+    /// The name of the field.
+    pub name: HeaderName,
+    /// The tenant.
+    pub value: String,
+}
+
+/// The authorization server behind a host.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// `NAME` or `NAME:PORT`, reached over verified HTTPS.
+    pub authority: String,
+    /// What goes into `cname-api-key`.
+    pub api_key: Option<Secret>,
+}
+
+/// A path served on the alias.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AliasPath {
+    /// The raw path, compared byte for byte.
+    pub path: String,
+    /// How refusals on it are answered.
+    pub class: EndpointClass,
+}
+
+/// What is done with a CORS preflight on an allowed path of the alias (R-12b).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CorsPreflight {
+    /// It is a request without a certificate like any other.
+    Refuse,
+    /// It is forwarded, without certificate fields.
+    Forward,
+}
+
+/// How a certificate is told to the origin.
+#[derive(Clone, Debug)]
+pub struct CertificateFields {
+    /// The field that carries the certificate.
+    pub certificate: HeaderName,
+    /// How it is written.
+    pub encoding: Encoding,
+    /// The longest value the origin takes, in bytes.
+    pub max_bytes: usize,
+    /// The field that carries the verdict, when the origin reads one.
+    pub verdict: Option<HeaderName>,
+}
+
+/// Which client certificates a host accepts; none unless told.
+#[derive(Clone, Debug, Default)]
+pub struct CertificatePolicy {
+    /// What a CA-signed certificate must fulfil; none are accepted without.
+    pub ca_signed: Option<CaSignedPolicy>,
+    /// What a self-signed certificate must fulfil; none are accepted without.
+    pub self_signed: Option<SelfSignedPolicy>,
+    /// Certificates that are refused whatever else is said of them.
+    pub deny: CertificateList,
+    /// How far a clock may be off when dates are judged, in seconds.
+    pub clock_skew_seconds: u64,
+}
+
+/// What a CA-signed certificate must fulfil.
+#[derive(Clone, Debug)]
+pub struct CaSignedPolicy {
+    /// Who verifies the path to a root.
+    pub verified_by: VerifiedBy,
+    /// The certificates admitted; all that verify without.
+    pub allow: Option<CertificateList>,
+}
+
+/// Who verifies a CA-signed certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VerifiedBy {
+    /// The host program that ends TLS.
+    Host,
+}
+
+/// What a self-signed certificate must fulfil.
+#[derive(Clone, Debug)]
+pub enum SelfSignedPolicy {
+    /// Its thumbprint is registered.
+    Registered(BTreeSet<Thumbprint>),
+    /// Nothing more: the origin checks.
+    Forward,
+}
+
+/// A list of certificates, by what names them.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateList {
+    /// Certificates by their own thumbprint.
+    pub thumbprints: BTreeSet<Thumbprint>,
+    /// Certificates by the thumbprint of their key.
+    pub keys: BTreeSet<Thumbprint>,
+    /// Everything that is compared one by one.
+    pub names: Vec<ListedName>,
+}
+
+/// An entry of a [`CertificateList`] that names a certificate by its contents.
+#[derive(Clone, Debug)]
+pub enum ListedName {
+    /// The issuer's name and the serial number, without leading zeros.
+    IssuerAndSerial(DistinguishedName, Vec<u8>),
+    /// The subject's name.
+    Subject(DistinguishedName),
+    /// A dNSName, in lower case; compared without regard to case.
+    SanDns(String),
+    /// A dNSName with exactly one more label in front of this suffix, which starts with a dot.
+    SanDnsUnder(String),
+    /// A uniformResourceIdentifier, compared byte for byte.
+    SanUri(String),
+    /// An rfc822Name, compared byte for byte.
+    SanEmail(String),
+}
+
+/// A host name that is served twice; see [`Config::new`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NameTaken {
+    /// The place of the host, counted from 0.
+    pub host: usize,
+    /// Which of its names is taken already.
+    pub surface: Surface,
+}
+
+impl Config {
+    /// Puts the hosts together; every custom domain and alias must be a name of its own.
+    pub fn new(hosts: Vec<Host>) -> Result<Self, NameTaken> {
+        let mut names = BTreeMap::new();
+        let mut identity_fields: Vec<HeaderName> = Vec::new();
+        for (index, host) in hosts.iter().enumerate() {
+            let surfaces = [
+                (Some(&host.custom_domain), Surface::CustomDomain),
+                (host.mtls_alias.as_ref(), Surface::MtlsAlias),
+            ];
+            for (name, surface) in surfaces {
+                let Some(name) = name else { continue };
+                let entry = (HostIndex(index), surface);
+                if names.insert(String::from(name.as_str()), entry).is_some() {
+                    return Err(NameTaken {
+                        host: index,
+                        surface,
+                    });
+                }
+            }
+            let fields = &host.certificate_fields;
+            let tenant = host.tenant.as_ref().map(|tenant| &tenant.name);
+            let own = [Some(&fields.certificate), fields.verdict.as_ref(), tenant];
+            let unknown = own.into_iter().flatten().filter(|name| {
+                header::classify(name.as_str().as_bytes()) != header::FieldClass::Identity
+            });
+            for name in unknown {
+                if !identity_fields.contains(name) {
+                    identity_fields.push(name.clone());
+                }
+            }
+        }
+        Ok(Self {
+            hosts,
+            names,
+            identity_fields,
+        })
+    }
+
+    /// The host that serves the name, and as which of its names.
+    pub fn find(&self, name: &HostName<'_>) -> Option<(HostIndex, &Host, Surface)> {
+        let (index, surface) = self.names.get(name.as_str())?;
+        let host = self.hosts.get(index.0)?;
+        Some((*index, host, *surface))
+    }
+
+    /// How many hosts there are.
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Whether there is no host.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Whether some host sends the field to its origin, so that none may come from outside.
+    pub fn owns_field(&self, name: &[u8]) -> bool {
+        self.identity_fields
+            .iter()
+            .any(|own| header::folds_to_same(own.as_str().as_bytes(), name))
+    }
+}
+
+impl CertificateList {
+    /// Whether the certificate is on the list.
+    pub fn contains(&self, certificate: &LeafCert) -> bool {
+        self.thumbprints.contains(&certificate.thumbprint())
+            || self.keys.contains(&certificate.key_thumbprint())
+            || self.names.iter().any(|name| name.names(certificate))
+    }
+}
+
+impl ListedName {
+    fn names(&self, certificate: &LeafCert) -> bool {
+        let mut alternatives = certificate.alternative_names().iter();
+        match self {
+            Self::IssuerAndSerial(issuer, serial) => {
+                certificate.serial() == serial.as_slice()
+                    && issuer.is(certificate.issuer())
+            }
+            Self::Subject(subject) => subject.is(certificate.subject()),
+            Self::SanDns(listed) => alternatives.any(|name| {
+                matches!(name, AlternativeName::Dns(name) if name.eq_ignore_ascii_case(listed))
+            }),
+            Self::SanDnsUnder(suffix) => alternatives.any(|name| {
+                matches!(name, AlternativeName::Dns(name) if is_one_label_under(name, suffix))
+            }),
+            Self::SanUri(listed) => alternatives
+                .any(|name| matches!(name, AlternativeName::Uri(name) if name == listed)),
+            Self::SanEmail(listed) => alternatives
+                .any(|name| matches!(name, AlternativeName::Email(name) if name == listed)),
+        }
+    }
+}
+
+/// Whether `name` is one LDH label and then `suffix`, which starts with a dot; a wildcard in the
+/// certificate is no such label.
+fn is_one_label_under(name: &str, suffix: &str) -> bool {
+    let Some((label, rest)) = name.split_once('.') else {
+        return false;
+    };
+    let is_ldh = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !label.is_empty()
+        && label.bytes().all(is_ldh)
+        && suffix
+            .strip_prefix('.')
+            .is_some_and(|suffix| rest.eq_ignore_ascii_case(suffix))
+}

@@ -1,0 +1,99 @@
+//! What a host saw: borrowed, untrusted, complete (SPEC: hosts gather, the core decides).
+
+use core::net::IpAddr;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use crate::certificate::LeafCert;
+
+/// A field as it came: name and value, any bytes.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// A request on a connection, before anything is known to be true of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The request target as it stands on the wire: path and query, not decoded.
+    pub target: &'a [u8],
+    /// The path as the host would send it upstream, where the host shows one beside the raw one.
+    pub normalized_path: Option<&'a [u8]>,
+    /// The `:authority`, or for HTTP/1.1 what the host puts in its place.
+    pub authority: Option<&'a [u8]>,
+    /// The header fields in order, without pseudo-header fields.
+    pub fields: &'a [Field<'a>],
+    /// The connection the request came on, or what the host program fails to tell of it.
+    pub connection: Result<&'a Connection, MissingFact>,
+}
+
+/// A fact the host program does not give.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MissingFact {
+    /// The identity of the connection.
+    ConnectionId,
+    /// The address of the peer.
+    PeerAddress,
+    /// The client certificate of a connection that has one.
+    ClientCertificate,
+    /// Whether the host program verified the client certificate.
+    HostVerdict,
+    /// The request's header fields.
+    Fields,
+    /// The time.
+    Clock,
+}
+
+/// What belongs to a connection: gathered once and kept by the host.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The address of the TCP peer.
+    pub peer: IpAddr,
+    /// Whether TLS protects the connection, and what its handshake said.
+    pub transport: Transport,
+}
+
+/// How the request came.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Without TLS.
+    Plain,
+    /// Over TLS.
+    Tls(Box<Tls>),
+}
+
+/// What a TLS handshake said.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The server name the client asked for (RFC 6066 section 3), as it was sent; none when absent.
+    pub server_name: Option<String>,
+    /// What the client presented as its certificate.
+    pub client_certificate: ClientCertificate,
+}
+
+/// The client certificate of a connection, read by [`LeafCert::parse`].
+#[derive(Clone, Debug)]
+pub enum ClientCertificate {
+    /// None was presented.
+    None,
+    /// One was presented and is readable.
+    Parsed {
+        /// The certificate.
+        leaf: Box<LeafCert>,
+        /// What the host program's own verification said of it.
+        host_verdict: HostVerdict,
+    },
+    /// One was presented and is no X.509 certificate, or is several.
+    Malformed,
+    /// One was presented that is too large for the host program to show.
+    TooLarge,
+}
+
+/// The host program's own verification of a CA-signed certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostVerdict {
+    /// The chain verified.
+    Verified,
+    /// It did not, or the host program could not tell.
+    NotVerified,
+}

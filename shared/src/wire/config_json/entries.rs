@@ -1,0 +1,416 @@
+//! The configuration file as people write it, member by member.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::texts::{Authority, DnsPattern, NonEmpty, Path, SecretName, Serial, TenantName};
+use crate::header::HeaderName;
+use crate::host_name::HostName;
+use crate::network::Network;
+use crate::secret::Secret;
+use crate::wire::json::{Bounded, ConfigError, FromJson, Json, Text, choice, members, object};
+use crate::wire::name::DistinguishedName;
+use crate::wire::thumbprint::Thumbprint;
+
+/// The largest clock skew that can be configured, in seconds.
+pub const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
+/// The longest certificate field that can be configured, in bytes: servers commonly refuse a
+/// header section of more than 32 KiB.
+pub const MAX_CERTIFICATE_FIELD_BYTES: u64 = 32 * 1024;
+
+object! {
+    /// The configuration of Auth Edge, one file for every host program.
+    struct File {
+        /// The version of this format.
+        version: Bounded<1, 1>,
+        /// Whether an API key may stand in this file; keys belong into the host program's secrets.
+        allow_inline_secrets: Option<bool>,
+        /// What holds for every host that does not say otherwise; each member is copied as a whole.
+        defaults: Option<Settings>,
+        /// The custom domains.
+        hosts: Vec<HostEntry>,
+    }
+}
+
+/// Writes [`Settings`] and [`HostEntry`], which share the members a host can take from defaults.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $member:ident: $type:ty,)*) => {
+        object! {
+            /// What can be given for every host in `defaults`.
+            #[derive(Default)]
+            struct Settings {
+                $($(#[doc = $doc])* $member: Option<$type>,)*
+            }
+        }
+
+        object! {
+            /// A custom domain with its mTLS alias.
+            struct HostEntry {
+                /// The public name users see, such as `login.example.com`.
+                custom_domain: Text<HostName<'static>>,
+                /// The name where client certificates are requested; `mtls.` + the custom domain unless given.
+                mtls_alias: Option<Text<HostName<'static>>>,
+                /// The organization the domain belongs to.
+                tenant: Option<Text<TenantName>>,
+                /// The authorization server behind the domain.
+                origin: OriginEntry,
+                $($(#[doc = $doc])* $member: Option<$type>,)*
+            }
+        }
+
+        impl HostEntry {
+            /// Takes over from the defaults what this host does not give.
+            pub(super) fn settings(&self, defaults: Option<&Settings>) -> Settings {
+                Settings {
+                    $($member: self.$member.clone().or_else(|| defaults?.$member.clone()),)*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Which authorization server stands behind the edge: its endpoints and what it demands; `auth0` unless given.
+    profile: ProfileName,
+    /// Whether client certificates are accepted, and under which name; `alias` unless given.
+    mtls: Mtls,
+    /// Which client certificates are accepted.
+    client_certificates: Arc<CertificatesEntry>,
+    /// The paths served on the mTLS alias; the profile's unless given.
+    mtls_paths: Arc<Vec<PathEntry>>,
+    /// How the origin is told of a client certificate; `auth0` unless given.
+    certificate_headers: Arc<HeadersEntry>,
+    /// What is done with CORS preflights on the paths of the mTLS alias; `refuse` unless given.
+    cors_preflight: Preflight,
+    /// Networks of proxies in front of the edge whose `x-forwarded-for` is believed.
+    trusted_proxies: Arc<Vec<Text<Network>>>,
+    /// The field that carries the client's address to the origin; `x-forwarded-for` unless given.
+    client_ip_header: Text<HeaderName>,
+    /// The field that carries the tenant to the origin.
+    tenant_header: Text<HeaderName>,
+}
+
+choice! {
+    /// Which authorization server stands behind the edge.
+    enum ProfileName {
+        /// Auth0 with a custom domain: needs `origin.api_key`.
+        Auth0 = "auth0",
+        /// Any OpenID provider with its endpoints under `/oauth/`.
+        Generic = "generic",
+    }
+}
+
+choice! {
+    /// Whether client certificates are accepted.
+    enum Mtls {
+        /// On a name of their own, the mTLS alias.
+        Alias = "alias",
+        /// Nowhere.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// What is done with CORS preflights.
+    enum Preflight {
+        /// Refused, since a preflight carries no client certificate.
+        Refuse = "refuse",
+        /// Forwarded without certificate fields.
+        Forward = "forward",
+    }
+}
+
+object! {
+    /// The authorization server behind a custom domain.
+    struct OriginEntry {
+        /// The origin's host name, with a port when it is not 443; always reached over verified HTTPS.
+        host: Text<Authority>,
+        /// The API key the origin demands in `cname-api-key`.
+        api_key: Option<SecretSource>,
+        /// What the origin compares when it matches a client certificate to a client; `subjects` unless given.
+        matches: Option<OriginMatches>,
+    }
+}
+
+choice! {
+    /// What an origin matches client certificates by.
+    enum OriginMatches {
+        /// Subjects or alternative names, at least for some clients.
+        Subjects = "subjects",
+        /// Thumbprints or keys only, never a name that a self-signed certificate could carry.
+        ThumbprintsOnly = "thumbprints_only",
+    }
+}
+
+/// Where an API key comes from. No error shows a value: it may be a key in the wrong place.
+pub(super) enum SecretSource {
+    Environment(SecretName),
+    Inline(Secret),
+}
+
+impl FromJson for SecretSource {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        let expected = "an object with one member: `env`, the name of the variable that holds the key, or `inline`";
+        let Json::Object(found) = json else {
+            return Err(json.unexpected(expected));
+        };
+        match found.as_slice() {
+            [(name, Json::Text(text))] if name == "env" => {
+                text.parse().map(Self::Environment).map_err(|()| {
+                    ConfigError::here(
+                        "found no name of a variable, expected letters, digits and `_`",
+                    )
+                    .in_member("env")
+                })
+            }
+            [(name, Json::Text(text))] if name == "inline" => Secret::new(text.clone())
+                .map(Self::Inline)
+                .map_err(|error| {
+                    ConfigError::here(alloc::format!(
+                        "found no header value ({error}), expected an API key"
+                    ))
+                    .in_member("inline")
+                }),
+            _ => Err(ConfigError::here(alloc::format!(
+                "found another object, expected {expected}"
+            ))),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [
+            {
+                "type": "object",
+                "properties": { "env": {
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9_]+$",
+                    "description": "The name of the variable, among the host program's secrets, that holds the key.",
+                } },
+                "required": ["env"],
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": { "inline": {
+                    "type": "string",
+                    "description": "The key itself; only with `allow_inline_secrets`.",
+                } },
+                "required": ["inline"],
+                "additionalProperties": false,
+            },
+        ] })
+    }
+}
+
+object! {
+    /// Which client certificates are accepted.
+    struct CertificatesEntry {
+        /// What a CA-signed certificate must fulfil; none are accepted without.
+        ca_signed: Option<CaSignedEntry>,
+        /// What a self-signed certificate must fulfil; none are accepted without.
+        self_signed: Option<SelfSignedEntry>,
+        /// Certificates that are refused whatever else is said of them.
+        deny: Option<Vec<DenyEntry>>,
+        /// How far a clock may be off when dates are judged, in seconds; 0 unless given.
+        clock_skew_seconds: Option<Bounded<0, MAX_CLOCK_SKEW_SECONDS>>,
+    }
+}
+
+object! {
+    /// What a CA-signed certificate must fulfil.
+    struct CaSignedEntry {
+        /// Who verifies the path to a root.
+        verified_by: Verifier,
+        /// The certificates admitted; all that verify when absent, none when empty.
+        allow: Option<Vec<AllowEntry>>,
+    }
+}
+
+/// Who verifies the path to a root.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Verifier {
+    /// The host program that ends TLS.
+    Host,
+}
+
+impl FromJson for Verifier {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        match json {
+            Json::Text(text) if text == "host" => Ok(Self::Host),
+            Json::Text(text) if text == "edge" => Err(ConfigError::here(
+                "found `edge`, which this version cannot do yet, expected `host`",
+            )),
+            _ => Err(json.unexpected("`host`")),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [{
+            "const": "host",
+            "description": "The host program that ends TLS; session resumption must be off there.",
+        }] })
+    }
+}
+
+/// What a self-signed certificate must fulfil.
+pub(super) enum SelfSignedEntry {
+    Registered(Vec<Text<Thumbprint>>),
+    Forward,
+}
+
+impl FromJson for SelfSignedEntry {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        let expected = "`forward`, or an object with the member `registered`";
+        match json {
+            Json::Text(text) if text == "forward" => Ok(Self::Forward),
+            Json::Object(_) => {
+                let registered = members(json, &["registered"])?.get("registered");
+                let registered = registered.ok_or_else(|| json.unexpected(expected))?;
+                Vec::from_json(registered)
+                    .map(Self::Registered)
+                    .map_err(|error| error.in_member("registered"))
+            }
+            _ => Err(json.unexpected(expected)),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [
+            {
+                "const": "forward",
+                "description": "Every valid one is forwarded; the origin checks which client it belongs to.",
+            },
+            {
+                "type": "object",
+                "properties": { "registered": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "The SHA-256 thumbprints of the certificates accepted, base64url or hex.",
+                } },
+                "required": ["registered"],
+                "additionalProperties": false,
+            },
+        ] })
+    }
+}
+
+object! {
+    /// A CA-signed certificate, named by exactly one of `thumbprint`, `issuer` with `serial`, `subject`, `san_dns`, `san_uri`, `san_email`.
+    struct AllowEntry {
+        /// SHA-256 over the certificate's DER, base64url or hex.
+        thumbprint: Option<Text<Thumbprint>>,
+        /// The issuer's name as RFC 4514 writes it; with `serial`.
+        issuer: Option<Text<DistinguishedName>>,
+        /// The serial number in hex; with `issuer`.
+        serial: Option<Text<Serial>>,
+        /// The subject's name as RFC 4514 writes it.
+        subject: Option<Text<DistinguishedName>>,
+        /// A DNS name of the subjectAltName; a leading `*.` stands for exactly one label.
+        san_dns: Option<Text<DnsPattern>>,
+        /// A URI of the subjectAltName, byte for byte.
+        san_uri: Option<Text<NonEmpty>>,
+        /// An email address of the subjectAltName, byte for byte.
+        san_email: Option<Text<NonEmpty>>,
+    }
+}
+
+object! {
+    /// A certificate that is refused, named by exactly one of `thumbprint`, `issuer` with `serial`, `key_thumbprint`.
+    struct DenyEntry {
+        /// SHA-256 over the certificate's DER, base64url or hex.
+        thumbprint: Option<Text<Thumbprint>>,
+        /// The issuer's name as RFC 4514 writes it; with `serial`.
+        issuer: Option<Text<DistinguishedName>>,
+        /// The serial number in hex; with `issuer`.
+        serial: Option<Text<Serial>>,
+        /// SHA-256 over the SubjectPublicKeyInfo, base64url or hex.
+        key_thumbprint: Option<Text<Thumbprint>>,
+    }
+}
+
+object! {
+    /// A path served on the mTLS alias.
+    struct PathEntry {
+        /// The path, compared byte for byte with the raw path of a request.
+        path: Text<Path>,
+        /// The kind of endpoint, which decides how refusals are answered.
+        class: ClassName,
+    }
+}
+
+choice! {
+    /// The kind of an endpoint.
+    enum ClassName {
+        /// A token endpoint, or one that authenticates clients in the same way.
+        Token = "token",
+        /// A pushed authorization request endpoint.
+        Par = "par",
+        /// A protected resource, such as userinfo.
+        Resource = "resource",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+/// How the origin is told of a client certificate.
+pub(super) enum HeadersEntry {
+    Preset(HeadersPreset),
+    Custom(CustomHeaders),
+}
+
+impl FromJson for HeadersEntry {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        match json {
+            Json::Object(_) => CustomHeaders::from_json(json).map(Self::Custom),
+            _ => HeadersPreset::from_json(json).map(Self::Preset),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [HeadersPreset::schema(), CustomHeaders::schema()] })
+    }
+}
+
+choice! {
+    /// Names and encodings of certificate headers, by who reads them.
+    enum HeadersPreset {
+        /// `client-certificate` (URL-encoded PEM of at most 4096 bytes) and `client-certificate-ca-verified`.
+        Auth0 = "auth0",
+        /// `Client-Cert` of RFC 9440; no verdict.
+        Rfc9440 = "rfc9440",
+        /// What Keycloak's `nginx` lookup reads: URL-encoded PEM in `ssl-client-cert`; no verdict.
+        KeycloakNginx = "keycloak_nginx",
+        /// What Keycloak's `haproxy` lookup reads: base64 DER in `ssl_client_cert`; no verdict.
+        KeycloakHaproxy = "keycloak_haproxy",
+    }
+}
+
+object! {
+    /// Names and encoding of certificate headers, one by one.
+    struct CustomHeaders {
+        /// The field that carries the certificate.
+        certificate: Text<HeaderName>,
+        /// How the certificate is written.
+        encoding: EncodingName,
+        /// The longest value the origin takes, in bytes; 10240 unless given.
+        max_bytes: Option<Bounded<1, MAX_CERTIFICATE_FIELD_BYTES>>,
+        /// The field that carries `SUCCESS`, or `FAILED:` and the reason.
+        verdict: Option<Text<HeaderName>>,
+    }
+}
+
+choice! {
+    /// How a certificate is written into a header.
+    enum EncodingName {
+        /// PEM with 64-column lines and a final newline, as `encodeURIComponent` encodes it.
+        UrlEncodedPem = "url_encoded_pem",
+        /// `:BASE64:` of RFC 9440.
+        Rfc9440 = "rfc9440",
+        /// The DER in base64.
+        Base64Der = "base64_der",
+    }
+}

@@ -1,0 +1,465 @@
+//! The configuration file: what people write, turned into a [`Config`] or into an error they can
+//! act on.
+//!
+//! One file serves every host program. Unknown members are errors, an error names the JSON path,
+//! what was found and what was expected, and no error holds a secret.
+
+mod entries;
+mod texts;
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use self::entries::{
+    AllowEntry, CertificatesEntry, ClassName, DenyEntry, EncodingName, File, HeadersEntry,
+    HeadersPreset, HostEntry, Mtls, OriginMatches, PathEntry, Preflight, ProfileName, SecretSource,
+    SelfSignedEntry, Settings, Verifier,
+};
+pub use self::entries::{MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS};
+use self::texts::DnsPattern;
+use crate::config::{
+    AliasPath, CaSignedPolicy, CertificateFields, CertificateList, CertificatePolicy, Config,
+    CorsPreflight, Host, ListedName, Origin, SelfSignedPolicy, Surface, TenantField, VerifiedBy,
+};
+use crate::endpoint::{EndpointClass, Profile};
+use crate::header::{self, HeaderName};
+use crate::host_name::HostName;
+use crate::secret::Secret;
+use crate::wire::cert_header::Encoding;
+pub use crate::wire::json::ConfigError;
+use crate::wire::json::{Bounded, FromJson, Json, Text};
+
+/// What Auth0 takes at most in `client-certificate`, in bytes (R-21).
+const AUTH0_CERTIFICATE_BYTES: usize = 4096;
+/// The limit of other certificate fields unless configured: what Cloudflare shows at most.
+const OTHER_CERTIFICATE_BYTES: usize = 10 * 1024;
+
+/// Reads a configuration file; `environment` gives the host program's secrets by name.
+pub fn parse(
+    json: &[u8],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let mut json = Json::parse(json)?;
+    if let Json::Object(members) = &mut json {
+        // Where an editor finds the schema; nothing of the configuration.
+        members.retain(|(name, _)| name != "$schema");
+    }
+    let File {
+        version: Bounded(_),
+        allow_inline_secrets,
+        defaults,
+        hosts: entries,
+    } = File::from_json(&json)?;
+    let context = Context {
+        environment,
+        allow_inline_secrets: allow_inline_secrets == Some(true),
+        defaults: defaults.as_ref(),
+    };
+    let in_host = |index: usize, error: ConfigError| error.in_element(index).in_member("hosts");
+    if entries.is_empty() {
+        return Err(ConfigError::new(
+            ".hosts",
+            "found no host, expected at least one",
+        ));
+    }
+    let mut hosts = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        hosts.push(context.host(entry).map_err(|error| in_host(index, error))?);
+    }
+    let config = Config::new(hosts).map_err(|taken| {
+        let member = match taken.surface {
+            Surface::CustomDomain => ".custom_domain",
+            Surface::MtlsAlias => ".mtls_alias",
+        };
+        let problem = "found a name that is served already, expected a name of its own";
+        in_host(taken.host, ConfigError::new(member, problem))
+    })?;
+    for (index, entry) in entries.iter().enumerate() {
+        let name = HostName::from_authority(entry.origin.host.0.0.as_bytes());
+        if name.is_ok_and(|name| config.find(&name).is_some()) {
+            let problem = "found a name the edge itself serves, expected another: requests would go in circles";
+            return Err(in_host(index, ConfigError::new(".origin.host", problem)));
+        }
+    }
+    Ok(config)
+}
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    let mut schema = File::schema();
+    if let Some(members) = schema.as_object_mut() {
+        let dialect = "https://json-schema.org/draft/2020-12/schema";
+        members.insert("$schema".into(), dialect.into());
+        members.insert("title".into(), "Auth Edge configuration".into());
+        if let Some(properties) = members.get_mut("properties") {
+            properties["$schema"] = serde_json::json!({ "type": "string" });
+        }
+    }
+    schema
+}
+
+/// What the hosts of a file share while they are read.
+struct Context<'a> {
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    allow_inline_secrets: bool,
+    defaults: Option<&'a Settings>,
+}
+
+impl Context<'_> {
+    fn host(&self, entry: &HostEntry) -> Result<Host, ConfigError> {
+        let settings = entry.settings(self.defaults);
+        let custom_domain = entry.custom_domain.0.clone();
+        let mtls_alias = mtls_alias(entry, &settings, &custom_domain)?;
+        let certificate_fields = match settings.certificate_headers.as_deref() {
+            Some(entry) => certificate_fields(entry),
+            None => preset_fields(HeadersPreset::Auth0),
+        };
+        let certificates = match (&settings.client_certificates, &mtls_alias) {
+            (Some(entry), _) => {
+                certificate_policy(entry).map_err(|error| error.in_member("client_certificates"))?
+            }
+            (None, None) => CertificatePolicy::default(),
+            (None, Some(_)) => {
+                return Err(ConfigError::new(
+                    ".client_certificates",
+                    "found nothing, expected which client certificates are accepted on the mTLS alias",
+                ));
+            }
+        };
+        let matches = entry.origin.matches.unwrap_or(OriginMatches::Subjects);
+        if certificate_fields.verdict.is_none()
+            && certificates.self_signed.is_some()
+            && matches == OriginMatches::Subjects
+        {
+            return Err(ConfigError::new(
+                ".client_certificates.self_signed",
+                "found self-signed certificates accepted although `certificate_headers` tells the origin no verdict, \
+                 expected `origin.matches` to be `thumbprints_only`: a self-signed certificate can carry anybody's subject",
+            ));
+        }
+        let profile = match settings.profile {
+            Some(ProfileName::Generic) => Profile::Generic,
+            Some(ProfileName::Auth0) | None => Profile::Auth0,
+        };
+        let host = Host {
+            custom_domain,
+            mtls_alias,
+            tenant: tenant(entry, &settings)?,
+            origin: Origin {
+                authority: entry.origin.host.0.0.clone(),
+                api_key: self.api_key(entry, profile)?,
+            },
+            alias_paths: alias_paths(profile, settings.mtls_paths.as_deref())?,
+            cors_preflight: match settings.cors_preflight {
+                Some(Preflight::Forward) => CorsPreflight::Forward,
+                Some(Preflight::Refuse) | None => CorsPreflight::Refuse,
+            },
+            certificates: Arc::new(certificates),
+            certificate_fields,
+            trusted_proxies: settings
+                .trusted_proxies
+                .iter()
+                .flat_map(|networks| networks.iter().map(|network| network.0))
+                .collect(),
+            client_address_field: match settings.client_ip_header {
+                Some(name) => name.0,
+                None => HeaderName::from_known(header::X_FORWARDED_FOR),
+            },
+        };
+        check_fields_differ(&host)?;
+        Ok(host)
+    }
+
+    fn api_key(&self, entry: &HostEntry, profile: Profile) -> Result<Option<Secret>, ConfigError> {
+        let at_env = |problem| ConfigError::new(".origin.api_key.env", problem);
+        match (&entry.origin.api_key, profile) {
+            (None, Profile::Generic) => Ok(None),
+            (None, Profile::Auth0) => Err(ConfigError::new(
+                ".origin.api_key",
+                "found nothing, expected an API key: the profile `auth0` needs one",
+            )),
+            (Some(SecretSource::Inline(secret)), _) if self.allow_inline_secrets => {
+                Ok(Some(secret.clone()))
+            }
+            (Some(SecretSource::Inline(_)), _) => Err(ConfigError::new(
+                ".origin.api_key.inline",
+                "found a key in this file although `allow_inline_secrets` is not true, expected `env`",
+            )),
+            (Some(SecretSource::Environment(name)), _) => {
+                let name = &name.0;
+                let text = (self.environment)(name).ok_or_else(|| {
+                    at_env(format!(
+                        "found no variable `{name}` among the host program's secrets, expected one"
+                    ))
+                })?;
+                let secret = Secret::new(text).map_err(|error| {
+                    at_env(format!(
+                        "found in the variable `{name}` no header value ({error}), expected an API key"
+                    ))
+                })?;
+                Ok(Some(secret))
+            }
+        }
+    }
+}
+
+fn mtls_alias(
+    entry: &HostEntry,
+    settings: &Settings,
+    custom_domain: &HostName<'_>,
+) -> Result<Option<HostName<'static>>, ConfigError> {
+    let at = |problem: String| ConfigError::new(".mtls_alias", problem);
+    match (settings.mtls.unwrap_or(Mtls::Alias), &entry.mtls_alias) {
+        (Mtls::Alias, Some(alias)) => Ok(Some(alias.0.clone())),
+        (Mtls::Alias, None) => HostName::parse(&format!("mtls.{custom_domain}"))
+            .map(|alias| Some(alias.into_owned()))
+            .map_err(|error| {
+                at(format!(
+                    "found `mtls.` + the custom domain ({error}), expected a name that fits"
+                ))
+            }),
+        (Mtls::Off, None) => Ok(None),
+        (Mtls::Off, Some(_)) => Err(at(
+            "found a name although `mtls` is `off`, expected none".into()
+        )),
+    }
+}
+
+fn tenant(entry: &HostEntry, settings: &Settings) -> Result<Option<TenantField>, ConfigError> {
+    match (&settings.tenant_header, &entry.tenant) {
+        (None, _) => Ok(None),
+        (Some(name), Some(tenant)) => Ok(Some(TenantField {
+            name: name.0.clone(),
+            value: tenant.0.0.clone(),
+        })),
+        (Some(_), None) => Err(ConfigError::new(
+            ".tenant",
+            "found nothing although `tenant_header` is given, expected a tenant",
+        )),
+    }
+}
+
+fn certificate_fields(entry: &HeadersEntry) -> CertificateFields {
+    match entry {
+        HeadersEntry::Preset(preset) => preset_fields(*preset),
+        HeadersEntry::Custom(custom) => CertificateFields {
+            certificate: custom.certificate.0.clone(),
+            encoding: match custom.encoding {
+                EncodingName::UrlEncodedPem => Encoding::UrlEncodedPem,
+                EncodingName::Rfc9440 => Encoding::Rfc9440,
+                EncodingName::Base64Der => Encoding::Base64Der,
+            },
+            max_bytes: custom
+                .max_bytes
+                .and_then(|bytes| usize::try_from(bytes.0).ok())
+                .unwrap_or(OTHER_CERTIFICATE_BYTES),
+            verdict: custom.verdict.as_ref().map(|name| name.0.clone()),
+        },
+    }
+}
+
+fn preset_fields(preset: HeadersPreset) -> CertificateFields {
+    let without_verdict = |certificate, encoding| CertificateFields {
+        certificate: HeaderName::from_known(certificate),
+        encoding,
+        max_bytes: OTHER_CERTIFICATE_BYTES,
+        verdict: None,
+    };
+    match preset {
+        HeadersPreset::Auth0 => CertificateFields {
+            certificate: HeaderName::from_known(header::CLIENT_CERTIFICATE),
+            encoding: Encoding::UrlEncodedPem,
+            max_bytes: AUTH0_CERTIFICATE_BYTES,
+            verdict: Some(HeaderName::from_known(
+                header::CLIENT_CERTIFICATE_CA_VERIFIED,
+            )),
+        },
+        HeadersPreset::Rfc9440 => without_verdict(header::CLIENT_CERT, Encoding::Rfc9440),
+        HeadersPreset::KeycloakNginx => without_verdict("ssl-client-cert", Encoding::UrlEncodedPem),
+        HeadersPreset::KeycloakHaproxy => without_verdict("ssl_client_cert", Encoding::Base64Der),
+    }
+}
+
+/// Each field the edge sets carries one thing.
+fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
+    let fields = &host.certificate_fields;
+    let verdict = fields.verdict.as_ref().map(HeaderName::as_str);
+    let tenant = host.tenant.as_ref().map(|tenant| tenant.name.as_str());
+    let roles = [
+        ("", Some(header::X_FORWARDED_PROTO)),
+        ("", Some(header::X_FORWARDED_HOST)),
+        ("", Some(header::CNAME_API_KEY)),
+        (
+            ".client_ip_header",
+            Some(host.client_address_field.as_str()),
+        ),
+        (".tenant_header", tenant),
+        (".certificate_headers", Some(fields.certificate.as_str())),
+        (".certificate_headers", verdict),
+    ];
+    let mut seen = BTreeSet::new();
+    for (path, name) in roles {
+        if let Some(name) = name
+            && !seen.insert(name)
+        {
+            let problem = format!(
+                "found `{name}`, which carries something else already, expected another field"
+            );
+            return Err(ConfigError::new(path, problem));
+        }
+    }
+    Ok(())
+}
+
+fn alias_paths(
+    profile: Profile,
+    entries: Option<&Vec<PathEntry>>,
+) -> Result<Arc<[AliasPath]>, ConfigError> {
+    let Some(entries) = entries else {
+        let endpoints = profile.alias_endpoints().iter().map(|endpoint| AliasPath {
+            path: endpoint.path.into(),
+            class: endpoint.class,
+        });
+        return Ok(endpoints.collect());
+    };
+    if entries.is_empty() {
+        return Err(ConfigError::new(
+            ".mtls_paths",
+            "found no path, expected at least one",
+        ));
+    }
+    let paths = entries.iter().map(|entry| AliasPath {
+        path: entry.path.0.0.clone(),
+        class: match entry.class {
+            ClassName::Token => EndpointClass::Token,
+            ClassName::Par => EndpointClass::Par,
+            ClassName::Resource => EndpointClass::Resource,
+            ClassName::Other => EndpointClass::Other,
+        },
+    });
+    Ok(paths.collect())
+}
+
+fn certificate_policy(entry: &CertificatesEntry) -> Result<CertificatePolicy, ConfigError> {
+    if entry.ca_signed.is_none() && entry.self_signed.is_none() {
+        return Err(ConfigError::here(
+            "found neither `ca_signed` nor `self_signed`, expected at least one",
+        ));
+    }
+    let mut policy = CertificatePolicy {
+        deny: deny_list(entry.deny.as_deref().unwrap_or_default())?,
+        clock_skew_seconds: entry.clock_skew_seconds.map_or(0, |seconds| seconds.0),
+        ..CertificatePolicy::default()
+    };
+    if let Some(ca_signed) = &entry.ca_signed {
+        let allow = ca_signed.allow.as_deref().map(allow_list).transpose();
+        policy.ca_signed = Some(CaSignedPolicy {
+            verified_by: match ca_signed.verified_by {
+                Verifier::Host => VerifiedBy::Host,
+            },
+            allow: allow.map_err(|error| error.in_member("ca_signed"))?,
+        });
+    }
+    policy.self_signed = entry.self_signed.as_ref().map(|entry| match entry {
+        SelfSignedEntry::Forward => SelfSignedPolicy::Forward,
+        SelfSignedEntry::Registered(thumbprints) => {
+            let mut registered = BTreeSet::new();
+            for thumbprint in thumbprints {
+                registered.insert(thumbprint.0);
+            }
+            SelfSignedPolicy::Registered(registered)
+        }
+    });
+    Ok(policy)
+}
+
+fn allow_list(entries: &[AllowEntry]) -> Result<CertificateList, ConfigError> {
+    let mut list = CertificateList::default();
+    for (index, entry) in entries.iter().enumerate() {
+        add_allowed(&mut list, entry).ok_or_else(|| {
+            ConfigError::here(
+                "found another combination, expected exactly one of `thumbprint`, `issuer` with `serial`, \
+                 `subject`, `san_dns`, `san_uri`, `san_email`",
+            )
+            .in_element(index)
+            .in_member("allow")
+        })?;
+    }
+    Ok(list)
+}
+
+fn add_allowed(list: &mut CertificateList, entry: &AllowEntry) -> Option<()> {
+    let AllowEntry {
+        thumbprint,
+        issuer,
+        serial,
+        subject,
+        san_dns,
+        san_uri,
+        san_email,
+    } = entry;
+    match (
+        thumbprint, issuer, serial, subject, san_dns, san_uri, san_email,
+    ) {
+        (Some(Text(thumbprint)), None, None, None, None, None, None) => {
+            list.thumbprints.insert(*thumbprint);
+        }
+        (None, Some(Text(issuer)), Some(Text(serial)), None, None, None, None) => {
+            let serial = serial.0.clone();
+            list.names
+                .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
+        }
+        (None, None, None, Some(Text(subject)), None, None, None) => {
+            list.names.push(ListedName::Subject(subject.clone()));
+        }
+        (None, None, None, None, Some(Text(name)), None, None) => {
+            list.names.push(match name {
+                DnsPattern::Exact(name) => ListedName::SanDns(name.clone()),
+                DnsPattern::OneLabelUnder(suffix) => ListedName::SanDnsUnder(suffix.clone()),
+            });
+        }
+        (None, None, None, None, None, Some(Text(uri)), None) => {
+            list.names.push(ListedName::SanUri(uri.0.clone()));
+        }
+        (None, None, None, None, None, None, Some(Text(email))) => {
+            list.names.push(ListedName::SanEmail(email.0.clone()));
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn deny_list(entries: &[DenyEntry]) -> Result<CertificateList, ConfigError> {
+    let mut list = CertificateList::default();
+    for (index, entry) in entries.iter().enumerate() {
+        match (
+            &entry.thumbprint,
+            &entry.issuer,
+            &entry.serial,
+            &entry.key_thumbprint,
+        ) {
+            (Some(Text(thumbprint)), None, None, None) => {
+                list.thumbprints.insert(*thumbprint);
+            }
+            (None, Some(Text(issuer)), Some(Text(serial)), None) => {
+                let serial = serial.0.clone();
+                list.names
+                    .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
+            }
+            (None, None, None, Some(Text(key))) => {
+                list.keys.insert(*key);
+            }
+            _ => {
+                let error = ConfigError::here(
+                    "found another combination, expected exactly one of `thumbprint`, `issuer` with `serial`, `key_thumbprint`",
+                );
+                return Err(error.in_element(index).in_member("deny"));
+            }
+        }
+    }
+    Ok(list)
+}

@@ -1,0 +1,164 @@
+//! The texts of a configuration file, each with the one form it may have.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use crate::certificate::without_leading_zeros;
+use crate::header::HeaderName;
+use crate::host_name::HostName;
+use crate::network::Network;
+use crate::wire::json::Expected;
+use crate::wire::name::DistinguishedName;
+use crate::wire::thumbprint::{Thumbprint, decode_hex};
+
+impl Expected for HostName<'static> {
+    const EXPECTED: &'static str = "a host name such as `login.example.com`: at least two labels of letters, digits and hyphens, no port";
+}
+
+impl Expected for HeaderName {
+    const EXPECTED: &'static str = "the name of a header field the edge may set: letters, digits, `-` and `_`, and no field of the message itself";
+}
+
+impl Expected for Network {
+    const EXPECTED: &'static str =
+        "an IP address, or a network such as `192.0.2.0/24` without host bits";
+}
+
+impl Expected for Thumbprint {
+    const EXPECTED: &'static str =
+        "a SHA-256 thumbprint in base64url, or in hex with or without colons";
+}
+
+impl Expected for DistinguishedName {
+    const EXPECTED: &'static str =
+        "a distinguished name as `openssl x509 -nameopt RFC2253` prints it";
+}
+
+/// The name of a tenant.
+#[derive(Clone)]
+pub(super) struct TenantName(pub(super) String);
+
+impl Expected for TenantName {
+    const EXPECTED: &'static str = "1 to 64 letters, digits, `-`, `_` or `.`";
+}
+
+impl FromStr for TenantName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
+        fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// `NAME` or `NAME:PORT` of an origin.
+pub(super) struct Authority(pub(super) String);
+
+impl Expected for Authority {
+    const EXPECTED: &'static str = "a host name such as `origin.example.com`, with `:PORT` when it is not 443, and without a scheme: origins are reached over HTTPS only";
+}
+
+impl FromStr for Authority {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let name = HostName::from_authority(text.as_bytes()).map_err(|_| ())?;
+        Ok(Self(match text.split_once(':') {
+            Some((_, port)) => format!("{name}:{port}"),
+            None => name.into(),
+        }))
+    }
+}
+
+/// The name of a variable among the host program's secrets.
+#[derive(Clone)]
+pub(super) struct SecretName(pub(super) String);
+
+impl FromStr for SecretName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let fits = !text.is_empty() && text.bytes().all(is_plain);
+        fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// A serial number, big-endian without leading zeros.
+pub(super) struct Serial(pub(super) Vec<u8>);
+
+impl Expected for Serial {
+    const EXPECTED: &'static str =
+        "a serial number of at most 20 bytes in hex, with or without colons";
+}
+
+impl FromStr for Serial {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = decode_hex(text).ok_or(())?;
+        let number = without_leading_zeros(&bytes);
+        let fits = !bytes.is_empty() && number.len() <= 20;
+        fits.then(|| Self(number.to_vec())).ok_or(())
+    }
+}
+
+/// A DNS name, or one label under it.
+pub(super) enum DnsPattern {
+    Exact(String),
+    /// The suffix with the dot it starts with.
+    OneLabelUnder(String),
+}
+
+impl Expected for DnsPattern {
+    const EXPECTED: &'static str = "a DNS name, or `*.` and a DNS name";
+}
+
+impl FromStr for DnsPattern {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let name = |text| HostName::parse(text).map_err(|_| ());
+        match text.strip_prefix("*.") {
+            Some(parent) => Ok(Self::OneLabelUnder(format!(".{}", name(parent)?))),
+            None => Ok(Self::Exact(name(text)?.into())),
+        }
+    }
+}
+
+/// A text with at least one character.
+pub(super) struct NonEmpty(pub(super) String);
+
+impl Expected for NonEmpty {
+    const EXPECTED: &'static str = "a text that is not empty";
+}
+
+impl FromStr for NonEmpty {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        (!text.is_empty()).then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// The path of an endpoint.
+pub(super) struct Path(pub(super) String);
+
+impl Expected for Path {
+    const EXPECTED: &'static str =
+        "a path such as `/oauth/revoke`: visible ASCII without `?`, `#` and `\\`";
+}
+
+impl FromStr for Path {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_plain = |byte: u8| (b'!'..=b'~').contains(&byte) && !b"?#\\".contains(&byte);
+        let fits = text.starts_with('/') && text.bytes().all(is_plain);
+        fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}

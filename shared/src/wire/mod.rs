@@ -1,0 +1,17 @@
+//! Formats the edge reads and writes.
+//!
+//! | module | format | specification | direction |
+//! | --- | --- | --- | --- |
+//! | `pem` | one certificate as PEM, plain or URL-encoded | RFC 7468 section 5 | in |
+//! | `cert_header` | a certificate as a header value | R-21, RFC 9440 section 2.2 | out |
+//! | `thumbprint` | SHA-256 of a certificate or key as text | RFC 8705 section 3.1 | both |
+//! | `name` | a distinguished name as text | RFC 4514 | in |
+//! | `json` | JSON, as far as it is needed | RFC 8259 | both |
+//! | `config_json` | the configuration file | `docs/configuration.md` | in |
+
+pub mod cert_header;
+pub mod config_json;
+pub mod json;
+pub mod name;
+pub mod pem;
+pub mod thumbprint;

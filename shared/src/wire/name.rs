@@ -1,0 +1,222 @@
+//! Distinguished names as text (RFC 4514), turned into the form certificates hold.
+//!
+//! Incomplete: attribute types are those of the table below or dotted decimal, and values written
+//! as `#` and hex are not read.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+
+/// A distinguished name, in the order of a certificate: the most general part first.
+///
+/// A part is a set of attributes: the DER of the type, without tag and length, and the text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DistinguishedName(Vec<Vec<Attribute>>);
+
+type Attribute = (Vec<u8>, String);
+
+/// Attribute types with a short name: RFC 4514 section 3, and what OpenSSL prints besides.
+const ATTRIBUTES: [(&str, &str); 13] = [
+    ("CN", "2.5.4.3"),
+    ("SN", "2.5.4.4"),
+    ("serialNumber", "2.5.4.5"),
+    ("C", "2.5.4.6"),
+    ("L", "2.5.4.7"),
+    ("ST", "2.5.4.8"),
+    ("street", "2.5.4.9"),
+    ("O", "2.5.4.10"),
+    ("OU", "2.5.4.11"),
+    ("organizationIdentifier", "2.5.4.97"),
+    ("UID", "0.9.2342.19200300.100.1.1"),
+    ("DC", "0.9.2342.19200300.100.1.25"),
+    ("emailAddress", "1.2.840.113549.1.9.1"),
+];
+
+impl DistinguishedName {
+    /// Whether a certificate's name, the DER of an RDNSequence, has the same attributes with the
+    /// same texts in the same order.
+    ///
+    /// String types may differ (UTF8String against PrintableString); letter case and spaces may
+    /// not, although RFC 5280 section 7.1 would fold them: a list that admits says exactly whom.
+    pub fn is(&self, der: &[u8]) -> bool {
+        self.try_is(der).unwrap_or(false)
+    }
+
+    fn try_is(&self, der: &[u8]) -> der::Result<bool> {
+        let mut reader = SliceReader::new(der)?;
+        reader.sequence(|reader| {
+            for part in &self.0 {
+                if reader.is_finished() {
+                    return Ok(false);
+                }
+                let set = AnyRef::decode(reader)?;
+                set.tag().assert_eq(Tag::Set)?;
+                if !is_part(part, set.value())? {
+                    return Ok(false);
+                }
+            }
+            let is_whole = reader.is_finished();
+            reader.drain(reader.remaining_len())?;
+            Ok(is_whole)
+        })
+    }
+}
+
+fn is_part(part: &[Attribute], set: &[u8]) -> der::Result<bool> {
+    let mut reader = SliceReader::new(set)?;
+    let mut attributes = 0_usize;
+    while !reader.is_finished() {
+        let (oid, value) = reader.sequence(|reader| {
+            Ok::<_, der::Error>((AnyRef::decode(reader)?, AnyRef::decode(reader)?))
+        })?;
+        let is_text = matches!(
+            value.tag(),
+            Tag::Utf8String | Tag::PrintableString | Tag::Ia5String
+        );
+        let is_listed = |(listed, text): &Attribute| {
+            listed.as_slice() == oid.value() && text.as_bytes() == value.value()
+        };
+        if oid.tag() != Tag::ObjectIdentifier || !is_text || !part.iter().any(is_listed) {
+            return Ok(false);
+        }
+        attributes = attributes.saturating_add(1);
+    }
+    Ok(attributes == part.len())
+}
+
+impl core::str::FromStr for DistinguishedName {
+    type Err = ();
+
+    /// Reads what `openssl x509 -nameopt RFC2253` prints: the most special part first.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        loop {
+            let mut attributes = Vec::new();
+            let separator = loop {
+                let (attribute, separator, left) = attribute(rest)?;
+                if attributes.contains(&attribute) {
+                    return Err(());
+                }
+                attributes.push(attribute);
+                rest = left;
+                if separator != Some('+') {
+                    break separator;
+                }
+            };
+            parts.push(attributes);
+            if separator.is_none() {
+                break;
+            }
+        }
+        parts.reverse();
+        Ok(Self(parts))
+    }
+}
+
+/// Reads `TYPE=VALUE` up to an unescaped `,` or `+`: the attribute, what ended it, what is left.
+fn attribute(text: &str) -> Result<(Attribute, Option<char>, &str), ()> {
+    let (name, rest) = text.split_once('=').ok_or(())?;
+    let name = name.trim_start_matches(' ');
+    let known = ATTRIBUTES
+        .iter()
+        .find(|(short, _)| short.eq_ignore_ascii_case(name));
+    let dotted = known.map_or(name, |(_, dotted)| dotted);
+    let oid = ObjectIdentifier::new(dotted).map_err(|_| ())?;
+    let (value, separator, rest) = value(rest)?;
+    Ok(((oid.as_bytes().to_vec(), value), separator, rest))
+}
+
+/// Reads a value (RFC 4514 section 2.4) with its escapes undone.
+fn value(text: &str) -> Result<(String, Option<char>, &str), ()> {
+    let mut value = Vec::new();
+    let mut rest = text;
+    let separator = loop {
+        let mut characters = rest.chars();
+        let Some(character) = characters.next() else {
+            break None;
+        };
+        rest = characters.as_str();
+        match character {
+            ',' | '+' => break Some(character),
+            '\\' => {
+                let pair = rest
+                    .get(..2)
+                    .and_then(|pair| u8::from_str_radix(pair, 16).ok());
+                let byte = match (pair, rest.as_bytes().first()) {
+                    (Some(byte), _) => {
+                        rest = rest.get(2..).unwrap_or_default();
+                        byte
+                    }
+                    (None, Some(byte)) if b" \"#+,;<=>\\".contains(byte) => {
+                        rest = rest.get(1..).unwrap_or_default();
+                        *byte
+                    }
+                    _ => return Err(()),
+                };
+                value.push(byte);
+            }
+            '"' | ';' | '<' | '>' | '\0' => return Err(()),
+            '#' if value.is_empty() => return Err(()),
+            plain => value.extend_from_slice(plain.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    };
+    match String::from_utf8(value) {
+        Ok(value) if !value.is_empty() => Ok((value, separator, rest)),
+        _ => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&[(&str, &str)]]) {
+        let name: DistinguishedName = text.parse().unwrap();
+        let bytes = |oid: &str| ObjectIdentifier::new(oid).unwrap().as_bytes().to_vec();
+        let pairs = |part: &&[(&str, &str)]| {
+            part.iter()
+                .map(|(oid, text)| (bytes(oid), text.to_string()))
+                .collect()
+        };
+        let found = name.0;
+        let expected: Vec<Vec<(Vec<u8>, String)>> = expected.iter().map(pairs).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn names_are_read_from_the_special_to_the_general() {
+        check(
+            "CN=a,O=b,C=AT",
+            &[
+                &[("2.5.4.6", "AT")],
+                &[("2.5.4.10", "b")],
+                &[("2.5.4.3", "a")],
+            ],
+        );
+        check("cn=a, o=b", &[&[("2.5.4.10", "b")], &[("2.5.4.3", "a")]]);
+        check("CN=a+OU=b", &[&[("2.5.4.3", "a"), ("2.5.4.11", "b")]]);
+        check("1.3.6.1.4.1.99999=a b", &[&[("1.3.6.1.4.1.99999", "a b")]]);
+        check("O=Example\\, Inc.", &[&[("2.5.4.10", "Example, Inc.")]]);
+        check(
+            "CN=a\\\\,O=b",
+            &[&[("2.5.4.10", "b")], &[("2.5.4.3", "a\\")]],
+        );
+        check("CN=M\\C3\\BCller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
+        check("CN=M\u{fc}ller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "", "CN", "CN=", "CN=a,", "=a", "XX=a", "CN=\"a\"", "CN=a\\", "CN=#0403", "CN=\\FF",
+        ] {
+            assert!(text.parse::<DistinguishedName>().is_err(), "{text}");
+        }
+    }
+}
