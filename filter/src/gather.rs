@@ -1,0 +1,128 @@
+//! What the host program shows of a request, as the core takes it.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use auth_edge::certificate::LeafCert;
+use auth_edge::request::{
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, Transport,
+};
+
+use crate::connections::Connections;
+use crate::host::{Host, OwnedField, Property};
+
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A request as it was seen, holding what [`Request`] borrows.
+pub(crate) struct Seen {
+    fields: Vec<OwnedField>,
+    pseudo_fields: usize,
+    /// The host program's name for the connection; 0 when it gives none.
+    pub(crate) connection_id: u64,
+    connection: Result<Rc<Connection>, MissingFact>,
+    /// The time in seconds since 1970.
+    pub(crate) now: u64,
+}
+
+/// Asks the host program for everything a decision needs.
+pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
+    let fields = host.request_fields();
+    let now = host.now_nanoseconds();
+    let id = host.property(Property::ConnectionId).and_then(|bytes| {
+        let bytes = <[u8; 8]>::try_from(bytes).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    });
+    let connection = match (&fields, now, id) {
+        (None, _, _) => Err(MissingFact::Fields),
+        (_, None, _) => Err(MissingFact::Clock),
+        (_, _, None) => Err(MissingFact::ConnectionId),
+        (Some(_), Some(_), Some(id)) => connections.get(id, || connection(host)),
+    };
+    let fields = fields.unwrap_or_default();
+    Seen {
+        pseudo_fields: fields
+            .iter()
+            .take_while(|(name, _)| name.starts_with(':'))
+            .count(),
+        fields,
+        connection_id: id.unwrap_or_default(),
+        connection,
+        now: now.unwrap_or_default() / NANOSECONDS_PER_SECOND,
+    }
+}
+
+impl Seen {
+    /// The header fields without pseudo-header fields.
+    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
+        let fields = self.fields.iter().skip(self.pseudo_fields);
+        fields
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect()
+    }
+
+    /// The request; `fields` are those of [`Seen::fields`].
+    pub(crate) fn request<'a>(&'a self, fields: &'a [Field<'a>]) -> Request<'a> {
+        Request {
+            method: self.pseudo_field(":method").unwrap_or_default(),
+            target: self.pseudo_field(":path").unwrap_or_default(),
+            normalized_path: None,
+            authority: self.pseudo_field(":authority"),
+            fields,
+            connection: self.connection.as_deref().map_err(|missing| *missing),
+        }
+    }
+
+    /// The pseudo-header fields, which stand first.
+    pub(crate) fn pseudo_fields(&self) -> impl Iterator<Item = &OwnedField> {
+        self.fields.iter().take(self.pseudo_fields)
+    }
+
+    fn pseudo_field(&self, wanted: &str) -> Option<&[u8]> {
+        let mut fields = self.pseudo_fields();
+        fields.find_map(|(name, value)| (name == wanted).then_some(value.as_slice()))
+    }
+}
+
+/// What belongs to the connection; asked for once.
+fn connection(host: &impl Host) -> Result<Connection, MissingFact> {
+    Ok(Connection {
+        peer: host
+            .property(Property::PeerAddress)
+            .and_then(|text| String::from_utf8(text).ok()?.parse::<SocketAddr>().ok())
+            .ok_or(MissingFact::PeerAddress)?
+            .ip(),
+        transport: match host.property(Property::TlsVersion) {
+            Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
+                server_name: host
+                    .property(Property::ServerName)
+                    .filter(|name| !name.is_empty())
+                    .map(|name| String::from_utf8_lossy(&name).into_owned()),
+                client_certificate: client_certificate(host)?,
+            })),
+            _ => Transport::Plain,
+        },
+    })
+}
+
+fn client_certificate(host: &impl Host) -> Result<ClientCertificate, MissingFact> {
+    // Absent is taken for "presented": then the certificate itself must show, or all is refused.
+    if host.property(Property::CertificatePresented).as_deref() == Some(&[0]) {
+        return Ok(ClientCertificate::None);
+    }
+    let pem = host
+        .property(Property::PeerCertificate)
+        .ok_or(MissingFact::ClientCertificate)?;
+    let valid = host
+        .property(Property::PeerCertificateValid)
+        .ok_or(MissingFact::HostVerdict)?;
+    Ok(match LeafCert::from_pem(&pem) {
+        Ok(leaf) => ClientCertificate::Parsed {
+            leaf: Box::new(leaf),
+            host_verdict: match valid.as_slice() {
+                [1] => HostVerdict::Verified,
+                _ => HostVerdict::NotVerified,
+            },
+        },
+        Err(_) => ClientCertificate::Malformed,
+    })
+}

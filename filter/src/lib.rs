@@ -1,0 +1,149 @@
+//! Auth Edge as a proxy-wasm filter: gather, decide, apply.
+//!
+//! `host` is the only file that names host calls. `gather` turns what the host program shows into
+//! a request of the core, `apply` turns the core's decision into header edits or an answer, and
+//! neither decides anything. Whatever fails, fails closed: a fact that cannot be had refuses the
+//! request, and a panic ends the VM, which answers 503.
+
+#![deny(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::unreachable,
+    clippy::as_conversions
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::panic,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod apply;
+mod connections;
+mod gather;
+mod host;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use auth_edge::Config;
+use auth_edge::decide;
+use auth_edge::verdict::VerdictCache;
+use auth_edge::wire::config_json;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::apply::Outcome;
+use crate::connections::Connections;
+use crate::host::{Counters, Host as _, ProxyWasm};
+
+/// What the host program calls when it has loaded the module.
+mod entry {
+    proxy_wasm::main! {{
+        proxy_wasm::set_root_context(|_| Box::new(crate::Root::default()));
+    }}
+}
+
+/// One configuration of the filter in one VM.
+#[derive(Default)]
+struct Root {
+    edge: Option<Rc<Edge>>,
+}
+
+/// What the requests under one configuration share.
+struct Edge {
+    config: Config,
+    counters: Counters,
+    state: RefCell<State>,
+    /// When the configuration was loaded, in nanoseconds since 1970: tells apart the request ids
+    /// of two runs of the host program.
+    loaded_at: u64,
+}
+
+/// Caches: bounded, and only of what can be computed again.
+#[derive(Default)]
+struct State {
+    connections: Connections,
+    verdicts: VerdictCache,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let json = ProxyWasm.plugin_configuration();
+        match config_json::parse(&json, &|name| ProxyWasm.secret(name)) {
+            Ok(config) => {
+                ProxyWasm.log_info(&format!(
+                    "auth_edge: serving {} custom domains",
+                    config.len()
+                ));
+                self.edge = Some(Rc::new(Edge {
+                    config,
+                    counters: Counters::define(&ProxyWasm),
+                    state: RefCell::default(),
+                    loaded_at: ProxyWasm.now_nanoseconds().unwrap_or_default(),
+                }));
+                true
+            }
+            Err(error) => {
+                ProxyWasm.log_error(&format!("auth_edge: {error}"));
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        let edge = self.edge.clone()?;
+        Some(Box::new(Stream { edge, context_id }))
+    }
+}
+
+/// One request.
+struct Stream {
+    edge: Rc<Edge>,
+    context_id: u32,
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _fields: usize, _end_of_stream: bool) -> Action {
+        let edge = &*self.edge;
+        let state = &mut *edge.state.borrow_mut();
+        let seen = gather::gather(&ProxyWasm, &mut state.connections);
+        let fields = seen.fields();
+        let request = seen.request(&fields);
+        let before = state.verdicts.verifications();
+        let decision = decide(&request, &edge.config, seen.now, &mut state.verdicts);
+        edge.counters.add_verifications(
+            &ProxyWasm,
+            state.verdicts.verifications().saturating_sub(before),
+        );
+        let id = format_args!(
+            "{:x}-{}-{}",
+            edge.loaded_at, seen.connection_id, self.context_id
+        );
+        match apply::apply(&ProxyWasm, &edge.counters, &seen, &request, decision, id) {
+            Outcome::Forwarded => Action::Continue,
+            Outcome::Answered => Action::Pause,
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _fields: usize) -> Action {
+        ProxyWasm.remove_request_trailers();
+        Action::Continue
+    }
+}
