@@ -1,0 +1,267 @@
+//! The built filter in a real Envoy: facts come from the handshake and the wire alone.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap};
+use super::expect::{Answer, Outcome, Upstream, compare};
+use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Vector};
+use crate::origin::{Origin, Recorded};
+use crate::pki::Pki;
+use crate::process::Envoy;
+use crate::tls::{TlsOptions, connect};
+use crate::wire::{WireError, WireRequest, WireResponse};
+use crate::{http1, http2};
+
+/// An Envoy with a listener for each configuration of the vectors.
+pub struct Bench {
+    envoy: Envoy,
+    origin: Origin,
+    listeners: BTreeMap<(String, bool), SocketAddr>,
+    server_ca: String,
+}
+
+/// What running the vectors against one host gave.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Vectors whose expectation held as it stands.
+    pub agreed: u32,
+    /// Vectors of which the host consumes something.
+    pub consumed: u32,
+    /// Vectors the host answers itself.
+    pub answered_by_host: u32,
+    /// Vectors the protocol cannot express.
+    pub not_expressible: u32,
+    /// What differed, by vector.
+    pub failures: Vec<(String, String)>,
+}
+
+impl Tally {
+    /// How many vectors ran without a difference.
+    pub fn passed(&self) -> u32 {
+        self.agreed + self.consumed + self.answered_by_host
+    }
+}
+
+impl Bench {
+    /// Starts the origin and an Envoy that serves every configuration of the vectors.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(
+        envoy: &Path,
+        wasm: &Path,
+        vectors: &[Vector],
+        pki: &Pki,
+    ) -> Result<Self, Box<dyn Error>> {
+        let origin = Origin::start(&pki.server_identity(&ORIGIN_NAMES)?)?;
+        let mut wanted: BTreeMap<(String, bool), String> = BTreeMap::new();
+        for vector in vectors {
+            let key = (vector.config_json(pki)?, vector.request.plain);
+            let name = format!("vectors_{}", wanted.len());
+            wanted.entry(key).or_insert(name);
+        }
+        let descriptions: Vec<Listener> = wanted
+            .iter()
+            .map(|((config, plain), name)| Listener {
+                name: name.clone(),
+                filter: Filter::Inline(config.clone()),
+                tls: if *plain {
+                    ListenerTls::Plain
+                } else {
+                    ListenerTls::WithoutResumption
+                },
+            })
+            .collect();
+        let server = pki.server_identity(&["*.example.test", "*.login.example.test"])?;
+        let config = bootstrap(&descriptions, wasm, pki, &server, origin.address().port());
+        let envoy = Envoy::start(envoy, &config.to_string(), &[(API_KEY_VARIABLE, API_KEY)])?;
+        let mut listeners = BTreeMap::new();
+        for (key, name) in wanted {
+            listeners.insert(key, envoy.listener_address(&name)?);
+        }
+        Ok(Self {
+            envoy,
+            origin,
+            listeners,
+            server_ca: pki.server_ca_pem(),
+        })
+    }
+
+    /// The Envoy, for what it says of itself.
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
+    }
+
+    /// Runs every vector in one protocol.
+    pub fn run_all(&self, vectors: &[Vector], host: HostName, pki: &Pki) -> Tally {
+        let mut tally = Tally::default();
+        for vector in vectors {
+            let counter = match vector.hosts.get(&host) {
+                None => &mut tally.agreed,
+                Some(Departure::Consumed { .. }) => &mut tally.consumed,
+                Some(Departure::AnsweredByHost { .. }) => &mut tally.answered_by_host,
+                Some(Departure::NotExpressible { .. }) => {
+                    tally.not_expressible += 1;
+                    continue;
+                }
+            };
+            match self.run(vector, host, pki) {
+                Ok(()) => *counter += 1,
+                Err(error) => tally
+                    .failures
+                    .push((vector.name.clone(), error.to_string())),
+            }
+        }
+        tally
+    }
+
+    fn run(&self, vector: &Vector, host: HostName, pki: &Pki) -> Result<(), Box<dyn Error>> {
+        let wire = vector.request.wire(pki)?;
+        self.origin.take();
+        let response = self.send(vector, &wire, host, pki);
+        let recorded = self.origin.take();
+        match vector.hosts.get(&host) {
+            Some(Departure::AnsweredByHost { class, .. }) => {
+                answered_by_host(*class, &response, &recorded)?;
+                // A departure that no longer holds is a departure to take out of the list.
+                let as_decided = outcome(response, recorded)
+                    .and_then(|found| compare(&vector.expect, &vector.request, &found, pki));
+                match as_decided {
+                    Ok(()) => {
+                        Err("the host is said to answer itself, found the edge's decision".into())
+                    }
+                    Err(_) => Ok(()),
+                }
+            }
+            Some(Departure::Consumed { expect, .. }) => {
+                let found = outcome(response, recorded)?;
+                compare(expect, &vector.request, &found, pki)?;
+                match compare(&vector.expect, &vector.request, &found, pki) {
+                    Ok(()) => {
+                        Err("the host is said to consume something, found all the same".into())
+                    }
+                    Err(_) => Ok(()),
+                }
+            }
+            _ => {
+                if let (Expect::Forward(_), Ok(response)) = (&vector.expect, &response) {
+                    passed_back(response)?;
+                }
+                let found = outcome(response, recorded)?;
+                compare(&vector.expect, &vector.request, &found, pki)
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        vector: &Vector,
+        wire: &WireRequest,
+        host: HostName,
+        pki: &Pki,
+    ) -> Result<WireResponse, Box<dyn Error>> {
+        let key = (vector.config_json(pki)?, vector.request.plain);
+        let address = *self
+            .listeners
+            .get(&key)
+            .ok_or("no listener for this configuration")?;
+        if vector.request.plain {
+            let stream = std::net::TcpStream::connect(address)?;
+            return match host {
+                HostName::EnvoyHttp1 => Ok(http1::Client::new(stream).send(wire)?),
+                HostName::EnvoyHttp2 => Ok(http2::Client::new(stream)?.send(wire)?),
+            };
+        }
+        let identity = vector.request.certificate.as_deref();
+        let alpn: [&[u8]; 1] = match host {
+            HostName::EnvoyHttp1 => [b"http/1.1"],
+            HostName::EnvoyHttp2 => [b"h2"],
+        };
+        let mut options = TlsOptions::new(&self.server_ca, vector.request.server_name());
+        options.identity = identity.map(|name| pki.get(name)).transpose()?;
+        options.alpn = &alpn;
+        let stream = connect(address, &options)?;
+        match host {
+            HostName::EnvoyHttp1 => Ok(http1::Client::new(stream).send(wire)?),
+            HostName::EnvoyHttp2 => Ok(http2::Client::new(stream)?.send(wire)?),
+        }
+    }
+}
+
+fn outcome(
+    response: Result<WireResponse, Box<dyn Error>>,
+    recorded: Vec<Recorded>,
+) -> Result<Outcome, Box<dyn Error>> {
+    match recorded.as_slice() {
+        [] => {
+            let response = response?;
+            Ok(Outcome::Answered(Answer {
+                status: response.status,
+                headers: response.headers,
+                body: response.body,
+            }))
+        }
+        [one] => {
+            if !one.trailers.is_empty() {
+                return Err(format!("trailers at the origin: {:?}", one.trailers).into());
+            }
+            let hosts = one.values("host");
+            let [authority] = hosts.as_slice() else {
+                return Err("not exactly one host field at the origin".into());
+            };
+            Ok(Outcome::Forwarded(Upstream {
+                authority: authority.to_vec(),
+                target: one.target.clone(),
+                headers: one.headers.clone(),
+            }))
+        }
+        several => Err(format!("{} requests at the origin", several.len()).into()),
+    }
+}
+
+/// what the origin answers reaches the client as it is.
+fn passed_back(response: &WireResponse) -> Result<(), Box<dyn Error>> {
+    let cookies = response.values("set-cookie").len();
+    if response.status != 200 || response.values("x-origin").len() != 1 || cookies != 2 {
+        return Err(format!("the origin's answer did not come back whole: {response:?}").into());
+    }
+    Ok(())
+}
+
+fn answered_by_host(
+    class: u16,
+    response: &Result<WireResponse, Box<dyn Error>>,
+    recorded: &[Recorded],
+) -> Result<(), Box<dyn Error>> {
+    if !recorded.is_empty() {
+        return Err("the host was to answer itself, found the request at the origin".into());
+    }
+    match response {
+        Ok(response) if response.status / 100 == class => Ok(()),
+        Ok(response) => {
+            Err(format!("expected a status of {class}xx, found {}", response.status).into())
+        }
+        Err(error) if class == 0 => {
+            let is_end = |error: &WireError| {
+                matches!(
+                    error,
+                    WireError::Closed
+                        | WireError::Reset(_)
+                        | WireError::GoAway(_)
+                        | WireError::Handshake(_)
+                )
+            };
+            let ended = error.downcast_ref::<WireError>().is_some_and(is_end)
+                || error.downcast_ref::<crate::tls::TlsError>().is_some();
+            if ended {
+                Ok(())
+            } else {
+                Err(format!("expected the connection to end, found: {error}").into())
+            }
+        }
+        Err(error) => Err(format!("expected a status of {class}xx, found: {error}").into()),
+    }
+}

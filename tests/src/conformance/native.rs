@@ -1,0 +1,123 @@
+//! The core alone, given what the wire and the handshake would show it.
+
+use std::error::Error;
+
+use auth_edge::certificate::LeafCert;
+use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
+use auth_edge::verdict::VerdictCache;
+use auth_edge::wire::config_json;
+use auth_edge::{Decision, decide};
+
+use super::expect::{Answer, Outcome, Upstream};
+use super::vector::{API_KEY, API_KEY_VARIABLE, Vector};
+use crate::pki::Pki;
+use crate::wire::WireRequest;
+
+/// Runs a vector against the core.
+///
+/// # Errors
+/// When the vector cannot be run.
+pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
+    let json = vector.config_json(pki)?;
+    let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
+    let config = config_json::parse(json.as_bytes(), &secrets)?;
+    let wire = vector.request.wire(pki)?;
+    let connection = Connection {
+        peer: [127, 0, 0, 1].into(),
+        transport: if vector.request.plain {
+            Transport::Plain
+        } else {
+            Transport::Tls(Box::new(Tls {
+                server_name: vector.request.server_name().map(str::to_owned),
+                client_certificate: certificate(vector, pki)?,
+            }))
+        },
+    };
+    let fields: Vec<(&[u8], &[u8])> = wire
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let request = auth_edge::Request {
+        method: &wire.method,
+        target: &wire.target,
+        normalized_path: None,
+        authority: wire.authority.as_deref(),
+        fields: &fields,
+        connection: Ok(&connection),
+    };
+    let now = u64::try_from(pki.generated_at())?;
+    let mut verdicts = VerdictCache::new();
+    let decision = decide(&request, &config, now, &mut verdicts);
+    // the answer is the same with a warm cache.
+    if decide(&request, &config, now, &mut verdicts) != decision {
+        return Err("the decision differs with a warm verdict cache".into());
+    }
+    Ok(match decision {
+        Decision::Forward(edits) => {
+            let kept = wire.headers.iter().enumerate();
+            let kept = kept.filter(|(index, _)| !edits.remove.contains(*index));
+            let set = edits.set.iter();
+            let set = set.map(|(name, value)| (name.into(), value.as_str().into()));
+            Outcome::Forwarded(Upstream {
+                authority: edits.authority.into(),
+                target: wire.target.clone(),
+                headers: kept.map(|(_, field)| field.clone()).chain(set).collect(),
+            })
+        }
+        Decision::Refuse(refusal) => {
+            check_log(&refusal.log_line(&request, "native-1"), &wire)?;
+            let reply = refusal.reply(&request, "native-1");
+            Outcome::Answered(Answer {
+                status: reply.status,
+                headers: reply
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .collect(),
+                body: if wire.method == b"HEAD" {
+                    Vec::new()
+                } else {
+                    reply.body.into()
+                },
+            })
+        }
+    })
+}
+
+fn certificate(vector: &Vector, pki: &Pki) -> Result<ClientCertificate, Box<dyn Error>> {
+    let Some(name) = &vector.request.certificate else {
+        return Ok(ClientCertificate::None);
+    };
+    let identity = pki.get(name)?;
+    Ok(match LeafCert::parse(identity.leaf().to_vec()) {
+        Err(_) => ClientCertificate::Malformed,
+        Ok(leaf) => ClientCertificate::Parsed {
+            leaf: Box::new(leaf),
+            host_verdict: if identity.host_verified {
+                HostVerdict::Verified
+            } else {
+                HostVerdict::NotVerified
+            },
+        },
+    })
+}
+
+/// a log line is JSON and holds no query and no header value.
+fn check_log(line: &str, wire: &WireRequest) -> Result<(), Box<dyn Error>> {
+    let _: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
+    let query = wire.target.iter().skip_while(|byte| **byte != b'?');
+    let query: Vec<u8> = query.copied().collect();
+    let shown = |name: &[u8]| name.eq_ignore_ascii_case(b"host");
+    let values = wire
+        .headers
+        .iter()
+        .filter(|(name, _)| !shown(name))
+        .map(|(_, value)| value);
+    for text in values.chain([&query]).filter(|text| text.len() > 8) {
+        if line.contains(String::from_utf8_lossy(text).as_ref()) {
+            return Err(format!("the log line shows what it must not: {line}").into());
+        }
+    }
+    Ok(())
+}

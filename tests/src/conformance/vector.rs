@@ -1,0 +1,341 @@
+//! A vector as it stands in its file, and what it means with the certificates of this run.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::pki::{Pki, thumbprint_base64url, thumbprint_hex};
+use crate::wire::WireRequest;
+
+/// The API key every configuration of the vectors reads from the environment.
+pub const API_KEY_VARIABLE: &str = "ORIGIN_API_KEY";
+/// A stand-in that is no key of anybody.
+pub const API_KEY: &str = "test-only-api-key";
+/// The origin's host name in every configuration of the vectors.
+pub const ORIGIN: &str = "origin.example.test";
+
+/// One behaviour: a request under a configuration, and what becomes of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vector {
+    /// The claim, from the file's name; with the folder in front.
+    #[serde(skip)]
+    pub name: String,
+    /// The rule it belongs to: `R-11`.
+    pub rule: String,
+    /// Why it is so, where the claim does not say.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// The name of a file under `configs/`.
+    #[serde(default = "base")]
+    pub config: String,
+    /// Changes to it: a value for each JSON pointer (RFC 6901).
+    #[serde(default)]
+    pub patch: BTreeMap<String, Value>,
+    /// What is sent.
+    pub request: Request,
+    /// What becomes of it.
+    pub expect: Expect,
+    /// How the hosts named here depart from that.
+    #[serde(default)]
+    pub hosts: BTreeMap<HostName, Departure>,
+}
+
+fn base() -> String {
+    "base".into()
+}
+
+/// A host program and the protocol it is spoken to in.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+pub enum HostName {
+    /// Envoy over HTTP/1.1.
+    #[serde(rename = "envoy_http1")]
+    EnvoyHttp1,
+    /// Envoy over HTTP/2.
+    #[serde(rename = "envoy_http2")]
+    EnvoyHttp2,
+}
+
+/// How a host program departs from what the core decides, and why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Departure {
+    /// The host program takes something away before the edge sees it; what counts is what reaches
+    /// the origin, so the expectation here replaces the other.
+    Consumed {
+        /// What it takes away.
+        why: String,
+        /// What becomes of the request then.
+        expect: Expect,
+    },
+    /// The host program answers itself; nothing may reach the origin.
+    AnsweredByHost {
+        /// Why it does.
+        why: String,
+        /// The class of the status, `4` for 4xx; 0 when it closes the connection or resets the stream.
+        class: u16,
+    },
+    /// The request cannot be written in this protocol.
+    NotExpressible {
+        /// What cannot.
+        why: String,
+    },
+}
+
+/// A request as it is written on the wire. Texts hold one byte for each character up to U+00FF.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The client certificate: a name of the test certificates; none when absent.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// The TLS server name; the authority's host unless given, none sent for null.
+    #[serde(default, deserialize_with = "some")]
+    pub server_name: Option<Option<String>>,
+    /// The method.
+    #[serde(default = "get")]
+    pub method: String,
+    /// The request target.
+    pub target: String,
+    /// The authority; none is written for null.
+    #[serde(default = "alias")]
+    pub authority: Option<String>,
+    /// The header fields.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The trailer fields; the body is then sent in chunks.
+    #[serde(default)]
+    pub trailers: Vec<(String, String)>,
+    /// The body.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Whether the connection is without TLS.
+    #[serde(default)]
+    pub plain: bool,
+}
+
+fn some<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+fn alias() -> Option<String> {
+    Some("mtls.login.example.test".into())
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Expect {
+    /// The origin gets it.
+    Forward(Forward),
+    /// The edge answers it.
+    Refuse(Refuse),
+}
+
+/// What reaches the origin. Besides the fields named here, exactly `cname-api-key`,
+/// `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host` do, and what frames the message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// The header fields; `${...}` as in configurations.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The certificate in `client-certificate`, with the verdict in its field.
+    #[serde(default)]
+    pub certificate: Option<(String, String)>,
+    /// Fields of the four above that have another value; null where one is absent.
+    #[serde(default)]
+    pub instead: BTreeMap<String, Option<String>>,
+    /// The request target at the origin, where it is not the one that was sent.
+    #[serde(default)]
+    pub target: Option<String>,
+}
+
+/// What the client is answered.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// The stable code.
+    pub code: String,
+    /// The status.
+    pub status: u16,
+    /// The `error` member; `invalid_request` unless given.
+    #[serde(default = "invalid_request")]
+    pub error: String,
+    /// The challenges in `www-authenticate`.
+    #[serde(default)]
+    pub challenges: Vec<String>,
+    /// A text the description must hold.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+fn invalid_request() -> String {
+    "invalid_request".into()
+}
+
+/// The bytes of a text of a vector.
+///
+/// # Errors
+/// When a character is above U+00FF.
+pub fn bytes(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let byte = |character| {
+        u8::try_from(character).map_err(|_| format!("`{text}` holds a character above U+00FF"))
+    };
+    Ok(text.chars().map(byte).collect::<Result<_, _>>()?)
+}
+
+impl Request {
+    /// The request as it is written, with the certificates of this run filled in.
+    ///
+    /// # Errors
+    /// When a text holds a character that is no byte, or names an unknown certificate.
+    pub fn wire(&self, pki: &Pki) -> Result<WireRequest, Box<dyn Error>> {
+        let fields = |fields: &[(String, String)]| {
+            let field = |(name, value): &(String, String)| {
+                Ok((bytes(name)?, bytes(&filled_in(value, pki)?)?))
+            };
+            fields
+                .iter()
+                .map(field)
+                .collect::<Result<_, Box<dyn Error>>>()
+        };
+        Ok(WireRequest {
+            method: bytes(&self.method)?,
+            target: bytes(&self.target)?,
+            authority: self.authority.as_deref().map(bytes).transpose()?,
+            headers: fields(&self.headers)?,
+            trailers: fields(&self.trailers)?,
+            body: self.body.as_deref().map(bytes).transpose()?,
+        })
+    }
+
+    /// The TLS server name to send.
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.server_name {
+            Some(given) => given.as_deref(),
+            None => self
+                .authority
+                .as_deref()
+                .and_then(|name| name.split(':').next()),
+        }
+    }
+}
+
+impl Vector {
+    /// The configuration, complete, as text.
+    ///
+    /// # Errors
+    /// When its file cannot be read or names something unknown.
+    pub fn config_json(&self, pki: &Pki) -> Result<String, Box<dyn Error>> {
+        let path = folder("configs").join(format!("{}.json", self.config));
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut config: Value = serde_json::from_str(&text)?;
+        for (pointer, value) in &self.patch {
+            let (parent, member) = pointer
+                .rsplit_once('/')
+                .ok_or("a pointer without a slash")?;
+            let parent = config.pointer_mut(parent).and_then(Value::as_object_mut);
+            let parent = parent.ok_or_else(|| format!("{}: no `{pointer}`", self.name))?;
+            parent.insert(member.to_owned(), value.clone());
+        }
+        filled_in(&config.to_string(), pki)
+    }
+}
+
+/// Fills in `${KIND:NAME}`: `thumbprint` (base64url), `hex`, `colons`, `key_thumbprint`, `serial`,
+/// `der` (base64), `pem` (URL-encoded) of the certificate `NAME`.
+///
+/// # Errors
+/// When the kind or the certificate is unknown.
+pub fn filled_in(text: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (placeholder, left) = after.split_once('}').ok_or("a `${` without its `}`")?;
+        let (kind, name) = placeholder
+            .split_once(':')
+            .ok_or("a `${...}` without a colon")?;
+        filled.push_str(before);
+        filled.push_str(&facts(kind, pki.get(name)?.leaf())?);
+        rest = left;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn facts(kind: &str, der: &[u8]) -> Result<String, Box<dyn Error>> {
+    use base64::Engine as _;
+    let leaf = || auth_edge::certificate::LeafCert::parse(der.to_vec());
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect::<Vec<_>>()
+    };
+    Ok(match kind {
+        "thumbprint" => thumbprint_base64url(der),
+        "hex" => thumbprint_hex(der),
+        "colons" => {
+            let digits = thumbprint_hex(der).to_uppercase();
+            let pairs = digits.as_bytes().chunks(2).map(String::from_utf8_lossy);
+            pairs.collect::<Vec<_>>().join(":")
+        }
+        "key_thumbprint" => leaf()?.key_thumbprint().to_string(),
+        "serial" => hex(leaf()?.serial()).join(":"),
+        "der" => base64::engine::general_purpose::STANDARD.encode(der),
+        "pem" => crate::pki::encode_uri_component(&crate::pki::pem(der, "CERTIFICATE")),
+        other => return Err(format!("`{other}` is no fact of a certificate").into()),
+    })
+}
+
+/// Every vector, by name.
+///
+/// # Errors
+/// When a file cannot be read, or is no vector.
+pub fn all() -> Result<Vec<Vector>, Box<dyn Error>> {
+    let mut vectors = Vec::new();
+    let root = folder("vectors");
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                vectors.push(read(&path, &root)?);
+            }
+        }
+    }
+    vectors.sort_by(|one: &Vector, other| one.name.cmp(&other.name));
+    Ok(vectors)
+}
+
+fn read(path: &Path, root: &Path) -> Result<Vector, Box<dyn Error>> {
+    let text = fs::read_to_string(path)?;
+    let vector: Vector =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let name = path.strip_prefix(root)?.with_extension("");
+    Ok(Vector {
+        name: name.to_string_lossy().into_owned(),
+        ..vector
+    })
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}

@@ -1,0 +1,18 @@
+//! Test harness: certificates made at run time, raw HTTP clients, a recording origin, a supervised Envoy.
+//!
+//! Only `conformance` knows the edge's core. A test built on the rest therefore cannot share a mistake
+//! with the code it judges: the bytes of certificates, requests and frames are written out by hand.
+//! Everything is blocking, listens on loopback only, takes free ports, and cleans up when dropped.
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod conformance;
+pub mod hpack;
+pub mod http1;
+pub mod http2;
+pub mod origin;
+pub mod pki;
+pub mod poll;
+pub mod process;
+pub mod tls;
+pub mod wire;
