@@ -1,0 +1,202 @@
+//! The commands, most of which are lists of steps.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::exec::{self, Outcome};
+use crate::step::Steps;
+use crate::tools::{Cache, cargo_deny, envoy, node};
+use crate::{filter, no_std, repo, wasm_std};
+
+/// The package that holds the runners of the real tests.
+const RUNNERS: &str = "auth-edge-tests";
+
+/// The folder whose npm packages the demo needs.
+const DEMO: &str = "envoy-demo";
+
+/// What `setup` found; a tool that could not be had is missing.
+struct Tools {
+    envoys: Vec<(&'static str, Option<PathBuf>)>,
+    node: Option<PathBuf>,
+    npm_root: Option<PathBuf>,
+}
+
+/// Fetches every tool, each as a step of its own.
+fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
+    let mut envoys = Vec::new();
+    for version in envoy::VERSIONS {
+        let found = steps.work(
+            &format!("tools: Envoy {version}"),
+            "find or fetch it",
+            || envoy::envoy(cache, version),
+        );
+        envoys.push((*version, found));
+    }
+    let node = steps.work("tools: Node.js", "find or fetch it", || node::node(cache));
+    let demo = repo::root().join(DEMO);
+    let npm_root = steps.work("tools: npm packages", &format!("npm ci for {DEMO}"), || {
+        node::npm_ci(cache, &demo)
+    });
+    steps.work("tools: Wasm", "find or build the standard library", || {
+        wasm_std::ensure(cache).map(|_| ())
+    });
+    Tools {
+        envoys,
+        node,
+        npm_root,
+    }
+}
+
+/// `setup`.
+pub(crate) fn setup(cache: &Cache) -> ExitCode {
+    let mut steps = Steps::default();
+    fetch(cache, &mut steps);
+    steps.finish()
+}
+
+/// `demo`: this process becomes the demo, so that its signals and its exit code are the demo's.
+pub(crate) fn demo(cache: &Cache, once: bool) -> Outcome<ExitCode> {
+    let node = node::node(cache)?;
+    let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
+    let npm_root = node::npm_ci(cache, &repo::root().join(DEMO))?;
+    let wasm = filter::build_filter(cache)?;
+    let why = demo_command(&envoy, &wasm, &node, &npm_root, once).exec();
+    Err(format!("cannot start the demo: {why}"))
+}
+
+fn demo_command(envoy: &Path, wasm: &Path, node: &Path, npm_root: &Path, once: bool) -> Command {
+    let mut command = runner("demo");
+    command.arg("--envoy").arg(envoy).arg("--wasm").arg(wasm);
+    command
+        .arg("--node")
+        .arg(node)
+        .arg("--npm-root")
+        .arg(npm_root);
+    if once {
+        command.arg("--once");
+    }
+    command
+}
+
+/// A program of the package with the runners, up to its own arguments.
+fn runner(name: &str) -> Command {
+    let mut command = repo::cargo();
+    command.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        RUNNERS,
+        "--bin",
+        name,
+        "--",
+    ]);
+    command
+}
+
+/// `test`.
+pub(crate) fn test(cache: &Cache) -> ExitCode {
+    let mut steps = Steps::default();
+    test_steps(cache, &mut steps);
+    steps.finish()
+}
+
+fn test_steps(cache: &Cache, steps: &mut Steps) {
+    let tools = fetch(cache, steps);
+    steps.command(
+        "native",
+        repo::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]),
+    );
+    match no_std::build_command(cache) {
+        Ok(mut build) => {
+            steps.command("no_std", &mut build);
+        }
+        Err(why) => {
+            steps.work::<()>(
+                "no_std",
+                "build the core without a standard library",
+                || Err(why),
+            );
+        }
+    }
+    let wasm = steps.work("filter", "build the Wasm module", || {
+        filter::build_filter(cache)
+    });
+    for (kind, program) in [("vectors", "vectors-envoy"), ("hosts", "hosts-envoy")] {
+        for (version, envoy) in &tools.envoys {
+            let name = format!("{kind}: Envoy {version}");
+            match (envoy, &wasm) {
+                (Some(envoy), Some(wasm)) => {
+                    let mut command = runner(program);
+                    command
+                        .arg("--envoy")
+                        .arg(envoy)
+                        .args(["--envoy-version", version]);
+                    steps.command(&name, command.arg("--wasm").arg(wasm));
+                }
+                (None, _) => steps.not_run(&name, "there is no such Envoy"),
+                (_, None) => steps.not_run(&name, "the filter was not built"),
+            }
+        }
+    }
+    match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
+        ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
+            steps.command("demo", &mut demo_command(envoy, wasm, node, npm_root, true));
+        }
+        _ => steps.not_run(
+            "demo",
+            "one of the filter, Envoy, Node.js and the npm packages is missing",
+        ),
+    }
+    steps.work(
+        "schema",
+        "compare the configuration's schema with the one in the repository",
+        || schema(true),
+    );
+}
+
+/// `ci`.
+pub(crate) fn ci(cache: &Cache) -> ExitCode {
+    let mut steps = Steps::default();
+    steps.command("fmt", repo::cargo().args(["fmt", "--all", "--check"]));
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    steps.command("clippy", repo::cargo().args(clippy));
+    if repo::root().join("deny.toml").is_file() {
+        if let Some(program) = steps.work("tools: cargo-deny", "find or fetch it", || {
+            cargo_deny::cargo_deny(cache)
+        }) {
+            // The database of advisories cannot be had everywhere; the other checks need only the crates.
+            let mut deny = Command::new(program);
+            deny.current_dir(repo::root())
+                .args(["--locked", "check", "licenses", "bans", "sources"]);
+            steps.command("deny", &mut deny);
+        } else {
+            steps.not_run("deny", "there is no cargo-deny");
+        }
+    } else {
+        steps.not_run("deny", "the repository has no deny.toml");
+    }
+    test_steps(cache, &mut steps);
+    steps.finish()
+}
+
+/// `bench`.
+pub(crate) fn bench(_cache: &Cache) -> Outcome<ExitCode> {
+    Err("`bench` is not written yet".to_owned())
+}
+
+/// `schema`.
+pub(crate) fn schema(check: bool) -> Outcome<ExitCode> {
+    let doing = if check { "compare" } else { "write" };
+    exec::say(&format!("  {doing} the schema"));
+    Err("`schema` is not written yet".to_owned())
+}

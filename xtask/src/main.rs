@@ -1,0 +1,180 @@
+//! `cargo xtask`: the chores of the repository: fetching tools, building the filter, running every test.
+
+mod commands;
+mod exec;
+mod filter;
+mod linker;
+mod no_std;
+mod repo;
+mod step;
+mod tools;
+mod wasm_file;
+mod wasm_std;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Chores of the Auth Edge repository.
+
+Usage: cargo xtask [--install] <command>
+
+Commands:
+  setup             fetch every tool that the tests and the demo need
+  wasm              build the filter to target/filter/auth_edge_filter.wasm
+  demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
+  test              run every test, natively and in real Envoys
+  bench             measure the filter
+  ci                formatting, lints, dependency policy, then everything of `test`
+  schema [--check]  write the configuration's JSON Schema; --check only compares it
+
+Options:
+  --install         let Debian packages that are missing be installed with apt-get;
+                    CI=true in the environment does the same
+  -h, --help        show this text
+
+Environment:
+  AUTH_EDGE_CACHE     where fetched tools are kept
+                      (else $XDG_CACHE_HOME/auth-edge or $HOME/.cache/auth-edge)
+  AUTH_EDGE_WASM_STD  auto, installed, rustup or debian: where Wasm's standard library comes from
+  ENVOY               an Envoy to use instead of a fetched one
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Task {
+    Help,
+    Setup,
+    Wasm,
+    Demo { once: bool },
+    Test,
+    Bench,
+    Ci,
+    Schema { check: bool },
+}
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // rustc runs this very program in place of the linker when the filter is linked.
+    if linker::is_linker_call(&args) {
+        return report(linker::run(args));
+    }
+    let words: Vec<String> = args
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let (task, install) = match parse(&words) {
+        Ok(parsed) => parsed,
+        Err(why) => {
+            exec::complain(&format!(
+                "xtask: {why}\nRun `cargo xtask --help` for the commands."
+            ));
+            return ExitCode::from(2);
+        }
+    };
+    if task == Task::Help {
+        exec::say(HELP.trim_end());
+        return ExitCode::SUCCESS;
+    }
+    let install = install || std::env::var_os("CI").is_some_and(|value| value == "true");
+    let cache = match tools::Cache::open(install) {
+        Ok(cache) => cache,
+        Err(why) => return report(Err(why)),
+    };
+    match task {
+        Task::Help => ExitCode::SUCCESS,
+        Task::Setup => commands::setup(&cache),
+        Task::Wasm => report(filter::build_filter(&cache).map(|_| ExitCode::SUCCESS)),
+        Task::Demo { once } => report(commands::demo(&cache, once)),
+        Task::Test => commands::test(&cache),
+        Task::Bench => report(commands::bench(&cache)),
+        Task::Ci => commands::ci(&cache),
+        Task::Schema { check } => report(commands::schema(check)),
+    }
+}
+
+/// Turns an error into a message and exit code 1.
+fn report(outcome: exec::Outcome<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|why| {
+        exec::complain(&format!("xtask: {why}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Reads the command line; the second value is whether `--install` was given.
+fn parse(words: &[String]) -> Result<(Task, bool), String> {
+    let mut install = false;
+    let mut flags = Vec::new();
+    let mut command = None;
+    for word in words {
+        match word.as_str() {
+            "-h" | "--help" => return Ok((Task::Help, false)),
+            "--install" => install = true,
+            flag if flag.starts_with('-') => flags.push(flag),
+            name if command.is_none() => command = Some(name),
+            extra => return Err(format!("unexpected argument `{extra}`")),
+        }
+    }
+    let Some(command) = command else {
+        return Err("a command is missing".to_owned());
+    };
+    let mut has = |flag: &str| {
+        let before = flags.len();
+        flags.retain(|given| *given != flag);
+        flags.len() < before
+    };
+    let task = match command {
+        "help" => Task::Help,
+        "setup" => Task::Setup,
+        "wasm" => Task::Wasm,
+        "demo" => Task::Demo {
+            once: has("--once"),
+        },
+        "test" => Task::Test,
+        "bench" => Task::Bench,
+        "ci" => Task::Ci,
+        "schema" => Task::Schema {
+            check: has("--check"),
+        },
+        unknown => return Err(format!("there is no command `{unknown}`")),
+    };
+    match flags.first() {
+        Some(flag) => Err(format!("`{command}` has no option `{flag}`")),
+        None => Ok((task, install)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<(Task, bool), String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    #[test]
+    fn commands_and_their_flags_are_read_in_any_order() {
+        assert_eq!(
+            parse_line("demo --once"),
+            Ok((Task::Demo { once: true }, false))
+        );
+        assert_eq!(
+            parse_line("--install --once demo"),
+            Ok((Task::Demo { once: true }, true))
+        );
+        assert_eq!(
+            parse_line("schema"),
+            Ok((Task::Schema { check: false }, false))
+        );
+        assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        assert!(parse_line("").is_err());
+        assert!(parse_line("tests").unwrap_err().contains("`tests`"));
+        assert!(parse_line("test --once").unwrap_err().contains("`--once`"));
+        assert!(parse_line("test more").unwrap_err().contains("`more`"));
+    }
+}
