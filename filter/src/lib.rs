@@ -30,6 +30,8 @@ mod apply;
 mod connections;
 mod gather;
 mod host;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;

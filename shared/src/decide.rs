@@ -3,7 +3,8 @@
 //! The body of [`edits_for`] is the list of checks in the order of R-9; the first that fails
 //! decides. Every `?` is a refusal.
 
-use alloc::string::ToString;
+use alloc::string::String;
+use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use crate::certificate::{Authority, CriticalExtensions, LeafCert, Usage, Version};
@@ -13,7 +14,7 @@ use crate::config::{
 };
 use crate::decision::Decision;
 use crate::edits::{Edits, FieldSet, SetFields, Value};
-use crate::endpoint::EndpointClass;
+use crate::endpoint::{self, EndpointClass};
 use crate::header::{self, FieldClass};
 use crate::host_name::HostName;
 use crate::network;
@@ -136,10 +137,9 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// R-11 on every host name: a path some upstream client would change is not forwarded, so that
-    /// what was judged is what the origin sees (WHATWG URL section 4.4, RFC 3986 section 5.2.4).
+    /// R-11 on every host name: what was judged is what the origin sees.
     fn check_path(&self) -> Result<(), Reason> {
-        if self.path.contains(&b'\\') || self.path.split(|byte| *byte == b'/').any(is_dot_segment) {
+        if endpoint::is_changed_upstream(self.path) {
             return Err(Reason::InvalidPath);
         }
         Ok(())
@@ -153,20 +153,6 @@ impl<'a> Target<'a> {
         };
         let found = host.alias_paths.iter().find(is_path);
         found.ok_or(Reason::PathNotAllowed)
-    }
-}
-
-/// `.`, `..` and their percent-encoded forms.
-fn is_dot_segment(segment: &[u8]) -> bool {
-    let mut rest = segment;
-    let mut dots = 0_u8;
-    loop {
-        rest = match rest {
-            [] => return (1..=2).contains(&dots),
-            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
-            _ => return false,
-        };
-        dots = dots.saturating_add(1);
     }
 }
 
@@ -465,6 +451,16 @@ fn client_address(request: &Request<'_>, connection: &Connection, host: &Host) -
     network::client_address(connection.peer, &host.trusted_proxies, forwarded_for)
 }
 
+/// The address as text, in one allocation.
+fn address_text(address: IpAddr) -> String {
+    /// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+    const LONGEST: usize = 45;
+    let mut text = String::with_capacity(LONGEST);
+    // Writing to a string does not fail.
+    let _ = write!(text, "{address}");
+    text
+}
+
 /// what the origin is told.
 fn toward_origin<'a>(
     host: &'a Host,
@@ -479,7 +475,7 @@ fn toward_origin<'a>(
     }
     set.set(
         host.client_address_field.as_str(),
-        Value::Owned(address.to_string()),
+        Value::Owned(address_text(address)),
     );
     set.set(header::X_FORWARDED_PROTO, Value::Borrowed("https"));
     let name = match (surface, &host.mtls_alias) {

@@ -56,3 +56,23 @@ const GENERIC: [Endpoint; 3] = [
     row("/oauth/par", EndpointClass::Par),
     row("/oauth/userinfo", EndpointClass::Resource),
 ];
+
+/// Whether some upstream client would send another path than this: one with a backslash or with
+/// dot segments, encoded or not (WHATWG URL section 4.4, RFC 3986 section 5.2.4).
+pub(crate) fn is_changed_upstream(path: &[u8]) -> bool {
+    path.contains(&b'\\') || path.split(|byte| *byte == b'/').any(is_dot_segment)
+}
+
+/// `.`, `..` and their percent-encoded forms.
+fn is_dot_segment(segment: &[u8]) -> bool {
+    let mut rest = segment;
+    let mut dots = 0_u8;
+    loop {
+        rest = match rest {
+            [] => return (1..=2).contains(&dots),
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return false,
+        };
+        dots = dots.saturating_add(1);
+    }
+}

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::str::FromStr;
 
 use crate::certificate::without_leading_zeros;
+use crate::endpoint::is_changed_upstream;
 use crate::header::HeaderName;
 use crate::host_name::HostName;
 use crate::network::Network;
@@ -150,15 +151,17 @@ pub(super) struct Path(pub(super) String);
 
 impl Expected for Path {
     const EXPECTED: &'static str =
-        "a path such as `/oauth/revoke`: visible ASCII without `?`, `#` and `\\`";
+        "a path such as `/oauth/revoke`: visible ASCII without `?`, `#`, `\\` and dot segments";
 }
 
 impl FromStr for Path {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let is_plain = |byte: u8| (b'!'..=b'~').contains(&byte) && !b"?#\\".contains(&byte);
-        let fits = text.starts_with('/') && text.bytes().all(is_plain);
+        let is_plain = |byte: u8| (b'!'..=b'~').contains(&byte) && !b"?#".contains(&byte);
+        let fits = text.starts_with('/')
+            && text.bytes().all(is_plain)
+            && !is_changed_upstream(text.as_bytes());
         fits.then(|| Self(text.to_owned())).ok_or(())
     }
 }

@@ -1,30 +1,15 @@
-//! Why a request is not forwarded, and what each reader is told about it (R-8, R-51).
-//!
-//! Three readers get three texts; none carries a certificate, a key, a query or a header value.
-//! [`Reason::code`] is for machines and never changes once released. `Display` is for the
-//! operator's log. [`Refusal::reply`] is for the caller: what a client can mend.
+//! The reasons to refuse: what each is called, and what clients and operators are told.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec;
+use alloc::string::String;
 use core::fmt;
 
 use crate::certificate::MalformedCertificate;
-use crate::endpoint::EndpointClass;
-use crate::header;
 use crate::host_name::InvalidHostName;
-use crate::reply::Reply;
-use crate::request::{ClientCertificate, MissingFact, Request, Transport};
+use crate::request::MissingFact;
 use crate::signature::AlgorithmProblem;
 use crate::verdict::Kind;
-use crate::wire::json::object_of_texts;
-
-/// The methods the edge forwards (R-2), as `Allow` lists them.
-pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE";
-
-/// How much of a client's text a log line shows, in bytes.
-const LOGGED_BYTES: usize = 256;
 
 /// One reason to refuse. A new reason is a new variant, never a new meaning for an old one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -195,6 +180,111 @@ impl Reason {
         Self::HostUnsupported(MissingFact::ConnectionId),
     ];
 
+    /// The rule of `docs/rules.md` that refuses for this reason.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::InvalidHost(_) | Self::InvalidTarget | Self::UnknownHost => "R-1",
+            Self::MethodNotAllowed => "R-2",
+            Self::HttpsRequired => "R-3",
+            Self::InvalidConnectionHeader | Self::UpgradeNotAllowed => "R-5b",
+            Self::MisdirectedRequest(_) => "R-10",
+            Self::TooEarly => "R-10b",
+            Self::InvalidPath | Self::PathNotAllowed => "R-11",
+            Self::CertificateRequired => "R-12",
+            Self::CertificateMalformed => "R-13",
+            Self::CertificateKindNotAccepted(_) | Self::CertificateIsAuthority => "R-14",
+            Self::CertificateKeyWeak
+            | Self::CertificateAlgorithmUnsupported(_)
+            | Self::CertificateExpired
+            | Self::CertificateNotYetValid
+            | Self::CertificateVersionUnsupported
+            | Self::CertificateUsage(_)
+            | Self::CertificateExtensionUnknown
+            | Self::CertificateDenied => "R-15",
+            Self::CertificateNotVerified => "R-17",
+            Self::CertificateNotRegistered => "R-18, R-19",
+            Self::CertificateTooLarge(_) => "R-21",
+            Self::HostUnsupported(_) => "R-9",
+        }
+    }
+
+    /// What the one who can mend it does; for documentation and tools.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::InvalidHost(_) => {
+                "Send exactly one host name of at least two labels, without user information."
+            }
+            Self::InvalidTarget => {
+                "Send a path that starts with `/` and an optional query, percent-encoded and without a fragment."
+            }
+            Self::UnknownHost => {
+                "Check the spelling of the host; add it to `hosts` when it is to be served."
+            }
+            Self::HttpsRequired => "Use `https://`.",
+            Self::MisdirectedRequest(_) => {
+                "Open a connection whose TLS server name is the mTLS alias; do not reuse another host's. When it always fails, the listener lacks `tls_inspector`."
+            }
+            Self::TooEarly => {
+                "Send the request after the handshake; switch 0-RTT off where TLS ends."
+            }
+            Self::InvalidConnectionHeader => {
+                "Name in `Connection` only fields of the connection itself."
+            }
+            Self::UpgradeNotAllowed => "Do not ask for an upgrade on the mTLS alias.",
+            Self::MethodNotAllowed => "Use a method that `Allow` lists.",
+            Self::InvalidPath => {
+                "Send the path without `.` and `..` segments, encoded or not, and without backslashes."
+            }
+            Self::PathNotAllowed => {
+                "Use the custom domain for everything but the listed endpoints; see `mtls_paths`."
+            }
+            Self::CertificateRequired => {
+                "Configure the client to present its certificate, and check that it speaks to the mTLS alias."
+            }
+            Self::CertificateMalformed => {
+                "Issue the certificate anew with a tool that writes DER as RFC 5280 has it."
+            }
+            Self::CertificateKeyWeak => {
+                "Issue a certificate for an RSA key of at least 2048 bits, P-256, P-384 or Ed25519."
+            }
+            Self::CertificateAlgorithmUnsupported(_) => {
+                "Use RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519, signed with SHA-256 or better."
+            }
+            Self::CertificateKindNotAccepted(_) => {
+                "Present a certificate of the other kind, or configure `ca_signed` or `self_signed`."
+            }
+            Self::CertificateExpired => "Renew the client certificate.",
+            Self::CertificateNotYetValid => {
+                "Wait for the first day of the certificate, and check the clocks of both sides."
+            }
+            Self::CertificateVersionUnsupported => {
+                "Issue the certificate with extensions, as version 3."
+            }
+            Self::CertificateUsage(_) => {
+                "Issue the certificate with keyUsage digitalSignature and extKeyUsage clientAuth, or without these extensions."
+            }
+            Self::CertificateExtensionUnknown => {
+                "Issue the certificate without the critical extension, or not marked critical."
+            }
+            Self::CertificateIsAuthority => {
+                "Issue an end-entity certificate for the client: CA:FALSE and without keyCertSign."
+            }
+            Self::CertificateNotVerified => {
+                "Check that the client sends its intermediates, that its root is trusted by the listener, and that session resumption is off there."
+            }
+            Self::CertificateDenied => "The certificate was denied on purpose; see `deny`.",
+            Self::CertificateNotRegistered => {
+                "Register the certificate: `allow` for CA-signed, `registered` for self-signed ones."
+            }
+            Self::CertificateTooLarge(_) => {
+                "Issue a smaller certificate: an elliptic-curve key, fewer names and extensions."
+            }
+            Self::HostUnsupported(_) => {
+                "The operator's log names the fact and the version of the host program that has it."
+            }
+        }
+    }
+
     /// What the caller is told: printable ASCII without `"` and `\` (RFC 6749 section 5.2).
     pub fn description(self) -> String {
         let text = match self {
@@ -262,7 +352,7 @@ impl Reason {
     }
 
     /// The status code, before R-8 looks at the kind of endpoint.
-    const fn status(self) -> u16 {
+    pub const fn status(self) -> u16 {
         match self {
             Self::InvalidHost(_)
             | Self::InvalidTarget
@@ -294,7 +384,7 @@ impl Reason {
     }
 
     /// Whether the client certificate is what was refused, so that R-8's table applies.
-    const fn is_about_certificate(self) -> bool {
+    pub const fn is_about_certificate(self) -> bool {
         matches!(
             self,
             Self::CertificateRequired
@@ -370,135 +460,6 @@ impl From<InvalidHostName> for Reason {
 impl From<MalformedCertificate> for Reason {
     fn from(_: MalformedCertificate) -> Self {
         Self::CertificateMalformed
-    }
-}
-
-/// A refused request: the reason, and what of the request decides how it is answered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// Why.
-    pub reason: Reason,
-    /// The kind of endpoint that was asked for, as far as it is known.
-    pub class: EndpointClass,
-    /// How many fields claimed an identity (R-4); for a counter.
-    pub identity_claims: u32,
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self {
-            reason,
-            class: EndpointClass::Other,
-            identity_claims: 0,
-        }
-    }
-}
-
-impl Refusal {
-    /// The answer for the caller (R-8): JSON, never cached.
-    ///
-    /// `request_id` is the host program's own name for the request, never the client's.
-    pub fn reply(&self, request: &Request<'_>, request_id: &str) -> Reply {
-        let scheme = authorization_scheme(request);
-        let (status, error, challenge) = self.answer(scheme.as_deref());
-        let mut headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("cache-control", "no-store".to_owned()),
-        ];
-        if self.reason == Reason::MethodNotAllowed {
-            headers.push(("allow", ALLOWED_METHODS.to_owned()));
-        }
-        headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
-        let mut body = object_of_texts(&[
-            ("error", Some(error)),
-            ("error_description", Some(&self.reason.description())),
-            ("edge_code", Some(self.reason.code())),
-            ("request_id", Some(request_id)),
-        ]);
-        body.push('\n');
-        Reply {
-            status,
-            headers,
-            body,
-        }
-    }
-
-    /// Status, `error` and challenge; `scheme` is that of the credentials sent.
-    fn answer(&self, scheme: Option<&str>) -> (u16, &'static str, Option<String>) {
-        if !self.reason.is_about_certificate() {
-            let error = match self.reason {
-                Reason::HostUnsupported(_) => "temporarily_unavailable",
-                _ => "invalid_request",
-            };
-            return (self.reason.status(), error, None);
-        }
-        match (self.class, scheme) {
-            (EndpointClass::Token | EndpointClass::Par, None) => (400, "invalid_client", None),
-            // RFC 6749 section 5.2: 401, and a challenge of the scheme the client used.
-            (EndpointClass::Token | EndpointClass::Par, Some(scheme)) => (
-                401,
-                "invalid_client",
-                Some(format!("{scheme} realm=\"oauth\"")),
-            ),
-            // RFC 6750 section 3.1: no error code where no credentials were sent.
-            (EndpointClass::Resource, None) => (401, "invalid_request", Some("Bearer".to_owned())),
-            (EndpointClass::Resource, Some(_)) => (
-                401,
-                "invalid_token",
-                Some("Bearer error=\"invalid_token\"".to_owned()),
-            ),
-            (EndpointClass::Other, _) => (400, "invalid_request", None),
-        }
-    }
-
-    /// One line of JSON for the operator's log (R-51): no query, no certificate, no header value.
-    pub fn log_line(&self, request: &Request<'_>, request_id: &str) -> String {
-        let transport = request.connection.map(|connection| &connection.transport);
-        let thumbprint = match transport {
-            Ok(Transport::Tls(tls)) => match &tls.client_certificate {
-                ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint().to_string()),
-                _ => None,
-            },
-            Ok(Transport::Plain) | Err(_) => None,
-        };
-        let path = request.target.split(|byte| *byte == b'?').next();
-        object_of_texts(&[
-            ("event", Some("refused")),
-            ("code", Some(self.reason.code())),
-            ("reason", Some(&self.reason.to_string())),
-            ("method", Some(&shown(request.method))),
-            ("host", request.authority.map(shown).as_deref()),
-            ("path", path.map(shown).as_deref()),
-            ("thumbprint", thumbprint.as_deref()),
-            ("request_id", Some(request_id)),
-        ])
-    }
-}
-
-/// A client's text as a log may show it: printable ASCII, the rest escaped, and not too long.
-fn shown(text: &[u8]) -> String {
-    text.iter()
-        .take(LOGGED_BYTES)
-        .flat_map(|byte| core::ascii::escape_default(*byte))
-        .map(char::from)
-        .collect()
-}
-
-/// The authentication scheme of the first `authorization` field, when there is one.
-///
-/// A scheme is a token (RFC 9110 section 11.1) and so cannot break out of a challenge; one that is
-/// none, or is longer than any registered, is answered as `Basic`.
-fn authorization_scheme(request: &Request<'_>) -> Option<String> {
-    let (_, value) = request
-        .fields
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
-    let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let is_scheme =
-        (1..=20).contains(&scheme.len()) && scheme.iter().all(|byte| header::is_token_byte(*byte));
-    match core::str::from_utf8(scheme) {
-        Ok(scheme) if is_scheme => Some(scheme.to_owned()),
-        _ => Some("Basic".to_owned()),
     }
 }
 

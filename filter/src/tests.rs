@@ -1,0 +1,290 @@
+//! The filter against a host program played by a table of answers.
+//!
+//! What is tested here is what no vector can show: that each fact that is missing refuses.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use auth_edge::request::{ClientCertificate, HostVerdict, MissingFact, Transport};
+use auth_edge::wire::config_json;
+use auth_edge::{Config, decide};
+
+use crate::apply::{Outcome, apply};
+use crate::connections::Connections;
+use crate::gather::{Seen, gather};
+use crate::host::{Counters, Host, OwnedField, Property};
+
+const CONFIG: &str = r#"{
+    "version": 1,
+    "hosts": [{
+        "custom_domain": "login.example.test",
+        "origin": { "host": "origin.example.test", "api_key": { "env": "KEY" } },
+        "client_certificates": { "ca_signed": { "verified_by": "host" } }
+    }]
+}"#;
+
+/// A host program: what it shows, and what it was told to do.
+struct Fake {
+    properties: BTreeMap<Property, Vec<u8>>,
+    fields: Option<Vec<OwnedField>>,
+    now: Option<u64>,
+    told: RefCell<Vec<String>>,
+    asked: RefCell<Vec<Property>>,
+}
+
+impl Fake {
+    /// A request over TLS without a client certificate.
+    fn new(authority: &str, path: &str) -> Self {
+        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        Self {
+            properties: BTreeMap::from([
+                (Property::ConnectionId, 7_u64.to_le_bytes().to_vec()),
+                (Property::PeerAddress, b"198.51.100.7:4711".to_vec()),
+                (Property::TlsVersion, b"TLSv1.3".to_vec()),
+                (Property::ServerName, authority.as_bytes().to_vec()),
+                (Property::CertificatePresented, vec![0]),
+            ]),
+            fields: Some(vec![
+                field(":authority", authority),
+                field(":path", path),
+                field(":method", "GET"),
+                field(":scheme", "https"),
+                field("accept", "*/*"),
+                field("x-ssl-client-verify", "SUCCESS"),
+            ]),
+            now: Some(1_700_000_000_000_000_000),
+            told: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    fn without(mut self, property: Property) -> Self {
+        self.properties.remove(&property);
+        self
+    }
+
+    fn with(mut self, property: Property, value: &[u8]) -> Self {
+        self.properties.insert(property, value.to_vec());
+        self
+    }
+
+    fn seen(&self) -> Seen {
+        gather(self, &mut Connections::default())
+    }
+
+    /// Runs a request through and says what the host program was told.
+    fn run(&self) -> (Outcome, Vec<String>) {
+        let config = config();
+        let counters = Counters::define(self);
+        self.told.borrow_mut().clear();
+        let seen = self.seen();
+        let fields = seen.fields();
+        let request = seen.request(&fields);
+        let mut verdicts = Default::default();
+        let decision = decide(&request, &config, seen.now, &mut verdicts);
+        let outcome = apply(
+            self,
+            &counters,
+            &seen,
+            &request,
+            decision,
+            format_args!("id-1"),
+        );
+        (outcome, self.told.take())
+    }
+}
+
+fn config() -> Config {
+    let secrets = |name: &str| (name == "KEY").then(|| "test-only-api-key".to_owned());
+    config_json::parse(CONFIG.as_bytes(), &secrets).unwrap()
+}
+
+impl Host for Fake {
+    fn request_fields(&self) -> Option<Vec<OwnedField>> {
+        self.fields.clone()
+    }
+
+    fn replace_request_fields(&self, fields: Vec<(&str, &[u8])>) {
+        for (name, value) in fields {
+            let value = String::from_utf8_lossy(value);
+            self.told.borrow_mut().push(format!("field {name}={value}"));
+        }
+    }
+
+    fn remove_request_trailers(&self) {}
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        self.asked.borrow_mut().push(property);
+        self.properties.get(&property).cloned()
+    }
+
+    fn now_nanoseconds(&self) -> Option<u64> {
+        self.now
+    }
+
+    fn answer(&self, status: u16, _headers: Vec<(&str, &str)>, body: &str) {
+        self.told
+            .borrow_mut()
+            .push(format!("answer {status} {body}"));
+    }
+
+    fn plugin_configuration(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn secret(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn log_info(&self, _line: &str) {}
+
+    fn log_warning(&self, line: &str) {
+        self.told.borrow_mut().push(format!("log {line}"));
+    }
+
+    fn log_error(&self, _line: &str) {}
+
+    fn define_counter(&self, name: &str) -> u32 {
+        self.told.borrow_mut().push(name.to_owned());
+        u32::try_from(self.told.borrow().len()).unwrap()
+    }
+
+    fn add_to_counter(&self, _counter: u32, _amount: u64) {}
+}
+
+/// A request to the custom domain that is forwarded when nothing is missing.
+fn forwarded() -> Fake {
+    Fake::new("login.example.test", "/authorize?a=b")
+}
+
+#[track_caller]
+fn check_unsupported(fake: &Fake, missing: MissingFact) {
+    assert_eq!(fake.seen().request(&[]).connection.err(), Some(missing));
+    let (outcome, told) = fake.run();
+    assert_eq!(outcome, Outcome::Answered);
+    assert!(
+        told.iter().any(|line| line.starts_with("answer 503")),
+        "{told:?}"
+    );
+    assert!(
+        !told.iter().any(|line| line.starts_with("field")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_whole_header_section_is_written_anew() {
+    let (outcome, told) = forwarded().run();
+    assert_eq!(outcome, Outcome::Forwarded);
+    let expected = [
+        "field :authority=origin.example.test",
+        "field :path=/authorize?a=b",
+        "field :method=GET",
+        "field :scheme=https",
+        "field accept=*/*",
+        "field cname-api-key=test-only-api-key",
+        "field x-forwarded-for=198.51.100.7",
+        "field x-forwarded-proto=https",
+        "field x-forwarded-host=login.example.test",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn each_missing_fact_refuses() {
+    check_unsupported(
+        &forwarded().without(Property::ConnectionId),
+        MissingFact::ConnectionId,
+    );
+    check_unsupported(
+        &forwarded().with(Property::ConnectionId, b"short"),
+        MissingFact::ConnectionId,
+    );
+    check_unsupported(
+        &forwarded().without(Property::PeerAddress),
+        MissingFact::PeerAddress,
+    );
+    check_unsupported(
+        &forwarded().with(Property::PeerAddress, b"/unix"),
+        MissingFact::PeerAddress,
+    );
+    let presented = || forwarded().with(Property::CertificatePresented, &[1]);
+    check_unsupported(&presented(), MissingFact::ClientCertificate);
+    let without_verdict = presented().with(Property::PeerCertificate, b"not PEM");
+    check_unsupported(&without_verdict, MissingFact::HostVerdict);
+    let unknown = forwarded().without(Property::CertificatePresented);
+    check_unsupported(&unknown, MissingFact::ClientCertificate);
+    let mut fake = forwarded();
+    fake.now = None;
+    check_unsupported(&fake, MissingFact::Clock);
+    let mut fake = forwarded();
+    fake.fields = None;
+    check_unsupported(&fake, MissingFact::Fields);
+}
+
+#[test]
+fn without_a_tls_version_a_connection_is_plain() {
+    for fake in [
+        forwarded().without(Property::TlsVersion),
+        forwarded().with(Property::TlsVersion, b""),
+    ] {
+        let (outcome, told) = fake.run();
+        assert_eq!(outcome, Outcome::Answered);
+        assert!(
+            told.iter().any(|line| line.contains("https_required")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
+    for (verdict, expected) in [
+        (vec![1], HostVerdict::Verified),
+        (vec![0], HostVerdict::NotVerified),
+        (vec![2], HostVerdict::NotVerified),
+        (vec![1, 1], HostVerdict::NotVerified),
+        (vec![], HostVerdict::NotVerified),
+    ] {
+        let fake = forwarded()
+            .with(Property::CertificatePresented, &[1])
+            .with(Property::PeerCertificate, PEM.as_bytes())
+            .with(Property::PeerCertificateValid, &verdict);
+        let seen = fake.seen();
+        let transport = &seen.request(&[]).connection.unwrap().transport;
+        let Transport::Tls(tls) = transport else {
+            panic!("no TLS")
+        };
+        let ClientCertificate::Parsed { host_verdict, .. } = &tls.client_certificate else {
+            panic!("not parsed: {:?}", tls.client_certificate)
+        };
+        assert_eq!(*host_verdict, expected, "{verdict:?}");
+    }
+    let garbage = forwarded()
+        .with(Property::CertificatePresented, &[1])
+        .with(Property::PeerCertificate, b"garbage")
+        .with(Property::PeerCertificateValid, &[1]);
+    let seen = garbage.seen();
+    let connection: &Rc<_> = &Rc::new(seen.request(&[]).connection.unwrap().clone());
+    let Transport::Tls(tls) = &connection.transport else {
+        panic!("no TLS")
+    };
+    assert!(matches!(
+        tls.client_certificate,
+        ClientCertificate::Malformed
+    ));
+}
+
+#[test]
+fn a_warm_connection_is_asked_for_its_id_alone() {
+    let fake = forwarded();
+    let mut connections = Connections::default();
+    gather(&fake, &mut connections);
+    fake.asked.borrow_mut().clear();
+    gather(&fake, &mut connections);
+    assert_eq!(*fake.asked.borrow(), [Property::ConnectionId]);
+}
+
+/// A certificate without a key anybody has: made once, its key thrown away.
+const PEM: &str = include_str!("../../shared/tests/leaf.pem");

@@ -1,0 +1,154 @@
+//! Why a request is not forwarded, and what each reader is told about it.
+//!
+//! Three readers get three texts; none carries a certificate, a key, a query or a header value.
+//! [`Reason::code`] is for machines and never changes once released. `Display` is for the
+//! operator's log. [`Refusal::reply`] is for the caller: what a client can mend.
+
+mod reason;
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+
+pub use self::reason::{InvalidHost, Reason, ServerNameProblem, TooLarge, UsageProblem};
+use crate::endpoint::EndpointClass;
+use crate::header;
+use crate::reply::Reply;
+use crate::request::{ClientCertificate, Request, Transport};
+use crate::wire::json::object_of_texts;
+
+/// The methods the edge forwards, as `Allow` lists them.
+pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE";
+
+/// How much of a client's text a log line shows, in bytes.
+const LOGGED_BYTES: usize = 256;
+
+/// A refused request: the reason, and what of the request decides how it is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The kind of endpoint that was asked for, as far as it is known.
+    pub class: EndpointClass,
+    /// How many fields claimed an identity; for a counter.
+    pub identity_claims: u32,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            class: EndpointClass::Other,
+            identity_claims: 0,
+        }
+    }
+}
+
+impl Refusal {
+    /// The answer for the caller: JSON, never cached.
+    ///
+    /// `request_id` is the host program's own name for the request, never the client's.
+    pub fn reply(&self, request: &Request<'_>, request_id: &str) -> Reply {
+        let scheme = authorization_scheme(request);
+        let (status, error, challenge) = self.answer(scheme.as_deref());
+        let mut headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        if self.reason == Reason::MethodNotAllowed {
+            headers.push(("allow", ALLOWED_METHODS.to_owned()));
+        }
+        headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
+        let mut body = object_of_texts(&[
+            ("error", Some(error)),
+            ("error_description", Some(&self.reason.description())),
+            ("edge_code", Some(self.reason.code())),
+            ("request_id", Some(request_id)),
+        ]);
+        body.push('\n');
+        Reply {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// Status, `error` and challenge; `scheme` is that of the credentials sent.
+    fn answer(&self, scheme: Option<&str>) -> (u16, &'static str, Option<String>) {
+        if !self.reason.is_about_certificate() {
+            let error = match self.reason {
+                Reason::HostUnsupported(_) => "temporarily_unavailable",
+                _ => "invalid_request",
+            };
+            return (self.reason.status(), error, None);
+        }
+        match (self.class, scheme) {
+            (EndpointClass::Token | EndpointClass::Par, None) => (400, "invalid_client", None),
+            // RFC 6749 section 5.2: 401, and a challenge of the scheme the client used.
+            (EndpointClass::Token | EndpointClass::Par, Some(scheme)) => (
+                401,
+                "invalid_client",
+                Some(format!("{scheme} realm=\"oauth\"")),
+            ),
+            // RFC 6750 section 3.1: no error code where no credentials were sent.
+            (EndpointClass::Resource, None) => (401, "invalid_request", Some("Bearer".to_owned())),
+            (EndpointClass::Resource, Some(_)) => (
+                401,
+                "invalid_token",
+                Some("Bearer error=\"invalid_token\"".to_owned()),
+            ),
+            (EndpointClass::Other, _) => (400, "invalid_request", None),
+        }
+    }
+
+    /// One line of JSON for the operator's log: no query, no certificate, no header value.
+    pub fn log_line(&self, request: &Request<'_>, request_id: &str) -> String {
+        let transport = request.connection.map(|connection| &connection.transport);
+        let thumbprint = match transport {
+            Ok(Transport::Tls(tls)) => match &tls.client_certificate {
+                ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint().to_string()),
+                _ => None,
+            },
+            Ok(Transport::Plain) | Err(_) => None,
+        };
+        let path = request.target.split(|byte| *byte == b'?').next();
+        object_of_texts(&[
+            ("event", Some("refused")),
+            ("code", Some(self.reason.code())),
+            ("reason", Some(&self.reason.to_string())),
+            ("method", Some(&shown(request.method))),
+            ("host", request.authority.map(shown).as_deref()),
+            ("path", path.map(shown).as_deref()),
+            ("thumbprint", thumbprint.as_deref()),
+            ("request_id", Some(request_id)),
+        ])
+    }
+}
+
+/// A client's text as a log may show it: printable ASCII, the rest escaped, and not too long.
+fn shown(text: &[u8]) -> String {
+    text.iter()
+        .take(LOGGED_BYTES)
+        .flat_map(|byte| core::ascii::escape_default(*byte))
+        .map(char::from)
+        .collect()
+}
+
+/// The authentication scheme of the first `authorization` field, when there is one.
+///
+/// A scheme is a token (RFC 9110 section 11.1) and so cannot break out of a challenge; one that is
+/// none, or is longer than any registered, is answered as `Basic`.
+fn authorization_scheme(request: &Request<'_>) -> Option<String> {
+    let (_, value) = request
+        .fields
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
+    let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let is_scheme =
+        (1..=20).contains(&scheme.len()) && scheme.iter().all(|byte| header::is_token_byte(*byte));
+    match core::str::from_utf8(scheme) {
+        Ok(scheme) if is_scheme => Some(scheme.to_owned()),
+        _ => Some("Basic".to_owned()),
+    }
+}

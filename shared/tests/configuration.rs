@@ -1,0 +1,444 @@
+//! What is refused when a configuration is loaded, with the message the operator gets.
+
+use auth_edge::wire::config_json::{self, ConfigError};
+use serde_json::{Value, json};
+
+const KEY: &str = "test-only-api-key";
+
+fn secrets(name: &str) -> Option<String> {
+    match name {
+        "KEY" => Some(KEY.into()),
+        "EMPTY" => Some(String::new()),
+        "TWO_LINES" => Some("test\nonly".into()),
+        _ => None,
+    }
+}
+
+/// A configuration that is accepted.
+fn good() -> Value {
+    json!({
+        "$schema": "config.schema.json",
+        "version": 1,
+        "hosts": [{
+            "custom_domain": "login.example.com",
+            "origin": { "host": "origin.example.net:8443", "api_key": { "env": "KEY" } },
+            "client_certificates": {
+                "ca_signed": { "verified_by": "host", "allow": [{ "san_dns": "*.clients.example.com" }] },
+                "self_signed": "forward",
+            },
+        }],
+    })
+}
+
+fn load(config: &Value) -> Result<usize, ConfigError> {
+    config_json::parse(config.to_string().as_bytes(), &secrets).map(|config| config.len())
+}
+
+/// Puts `value` at the JSON pointer of a good configuration and expects the error.
+#[track_caller]
+fn refused(pointer: &str, value: Value, path: &str, problem: &str) {
+    let mut config = good();
+    let (parent, member) = pointer.rsplit_once('/').unwrap();
+    match config.pointer_mut(parent).unwrap() {
+        Value::Array(elements) => elements.push(value),
+        object => object[member] = value,
+    }
+    let error = load(&config).unwrap_err();
+    assert_eq!(error.path(), path, "{error}");
+    assert!(error.problem().contains(problem), "{error}");
+    let shown = error.to_string();
+    assert!(shown.starts_with("configuration refused at `"), "{shown}");
+    assert!(!shown.contains(KEY), "{shown}");
+}
+
+#[test]
+fn a_good_configuration_is_accepted() {
+    assert_eq!(load(&good()), Ok(1));
+}
+
+#[test]
+fn an_error_names_the_path_what_was_found_and_what_was_expected() {
+    refused(
+        "/version",
+        json!(2),
+        "version",
+        "found 2, expected a whole number from 1 to 1",
+    );
+    refused(
+        "/version",
+        json!("1"),
+        "version",
+        "found a string, expected a whole number",
+    );
+    refused(
+        "/hosts",
+        json!({}),
+        "hosts",
+        "found an object, expected an array",
+    );
+    refused("/hosts", json!([]), "hosts", "found no host");
+    refused(
+        "/host",
+        json!([]),
+        "host",
+        "found an unknown member, expected one of `version`",
+    );
+    refused(
+        "/hosts/0/custom_domain",
+        json!("login_1.example.com"),
+        "hosts[0].custom_domain",
+        "found `login_1.example.com`, expected a host name such as",
+    );
+    refused(
+        "/hosts/0/mtls",
+        json!("same_host"),
+        "hosts[0].mtls",
+        "expected one of `alias` `off`",
+    );
+    refused(
+        "/hosts/0/profile",
+        json!("okta"),
+        "hosts[0].profile",
+        "expected one of `auth0` `generic`",
+    );
+    refused(
+        "/hosts/0/client_certificates/clock_skew_seconds",
+        json!(301),
+        "hosts[0].client_certificates.clock_skew_seconds",
+        "found 301, expected a whole number from 0 to 300",
+    );
+    refused(
+        "/hosts/0/client_certificates/clock_skew_seconds",
+        json!(-1),
+        "hosts[0].client_certificates.clock_skew_seconds",
+        "found a negative, fractional or very large number",
+    );
+    refused(
+        "/hosts/0/trusted_proxies",
+        json!(["10.0.0.0/8", "10.0.0.1/8"]),
+        "hosts[0].trusted_proxies[1]",
+        "found `10.0.0.1/8`, expected an IP address, or a network",
+    );
+}
+
+#[test]
+fn a_missing_member_is_named() {
+    let mut config = good();
+    config["hosts"][0].as_object_mut().unwrap().remove("origin");
+    let error = load(&config).unwrap_err();
+    assert_eq!(error.path(), "hosts[0].origin");
+    assert_eq!(error.problem(), "found nothing, expected this member");
+}
+
+#[test]
+fn what_is_no_json_is_refused_with_its_place() {
+    let error = config_json::parse(b"{\"version\": 1,\n\"hosts\": [}", &secrets).unwrap_err();
+    assert_eq!(error.path(), ".");
+    assert!(error.problem().contains("line 2"), "{error}");
+    let twice = br#"{"version": 1, "version": 1, "hosts": []}"#;
+    let error = config_json::parse(twice, &secrets).unwrap_err();
+    assert!(error.problem().contains("`version` given twice"), "{error}");
+}
+
+#[test]
+fn names_are_served_once_and_requests_do_not_go_in_circles() {
+    let host = good()["hosts"][0].clone();
+    refused(
+        "/hosts/-",
+        host.clone(),
+        "hosts[1].custom_domain",
+        "served already",
+    );
+    let mut alias = host.clone();
+    alias["custom_domain"] = json!("mtls.login.example.com");
+    refused(
+        "/hosts/-",
+        alias,
+        "hosts[1].custom_domain",
+        "served already",
+    );
+    let mut alias = host;
+    alias["custom_domain"] = json!("other.example.com");
+    alias["mtls_alias"] = json!("login.example.com.");
+    refused("/hosts/-", alias, "hosts[1].mtls_alias", "served already");
+    refused(
+        "/hosts/0/origin/host",
+        json!("MTLS.login.example.com:444"),
+        "hosts[0].origin.host",
+        "requests would go in circles",
+    );
+}
+
+#[test]
+fn origins_are_reached_over_https_only() {
+    for text in [
+        "http://origin.example.net",
+        "https://origin.example.net",
+        "origin",
+        "10.0.0.1",
+        "",
+    ] {
+        refused(
+            "/hosts/0/origin/host",
+            json!(text),
+            "hosts[0].origin.host",
+            "without a scheme: origins are reached over HTTPS only",
+        );
+    }
+}
+
+#[test]
+fn an_api_key_that_cannot_be_used_is_refused_and_never_shown() {
+    let path = "hosts[0].origin.api_key";
+    let at = "/hosts/0/origin/api_key";
+    refused(
+        at,
+        json!({ "env": "NONE" }),
+        &format!("{path}.env"),
+        "found no variable `NONE`",
+    );
+    refused(
+        at,
+        json!({ "env": "EMPTY" }),
+        &format!("{path}.env"),
+        "no header value (empty)",
+    );
+    refused(
+        at,
+        json!({ "env": "TWO_LINES" }),
+        &format!("{path}.env"),
+        "no header value",
+    );
+    refused(
+        at,
+        json!({ "env": KEY }),
+        &format!("{path}.env"),
+        "found no name of a variable",
+    );
+    refused(
+        at,
+        json!({ "inline": KEY }),
+        &format!("{path}.inline"),
+        "`allow_inline_secrets` is not true",
+    );
+    refused(
+        at,
+        json!({ "inline": format!("{KEY}\n") }),
+        &format!("{path}.inline"),
+        "no header value",
+    );
+    for wrong in [
+        json!(KEY),
+        json!([KEY]),
+        json!({ KEY: 1 }),
+        json!({ "env": [KEY] }),
+        json!(4711),
+    ] {
+        refused(at, wrong, path, "expected an object with one member: `env`");
+    }
+    refused(
+        at,
+        json!({ "env": "KEY", "inline": KEY }),
+        path,
+        "expected an object with one member",
+    );
+    refused(at, Value::Null, path, "expected an object with one member");
+    let mut config = good();
+    config["hosts"][0]["origin"]
+        .as_object_mut()
+        .unwrap()
+        .remove("api_key");
+    assert!(
+        load(&config)
+            .unwrap_err()
+            .problem()
+            .contains("the profile `auth0` needs one")
+    );
+}
+
+#[test]
+fn an_inline_key_is_taken_when_the_file_says_so() {
+    let mut config = good();
+    config["allow_inline_secrets"] = json!(true);
+    config["hosts"][0]["origin"]["api_key"] = json!({ "inline": KEY });
+    assert_eq!(load(&config), Ok(1));
+}
+
+#[test]
+fn who_is_accepted_on_an_alias_is_said() {
+    let at = "/hosts/0/client_certificates";
+    let path = "hosts[0].client_certificates";
+    refused(
+        at,
+        json!({}),
+        path,
+        "found neither `ca_signed` nor `self_signed`",
+    );
+    refused(
+        at,
+        json!({ "ca_signed": { "verified_by": "edge" } }),
+        &format!("{path}.ca_signed.verified_by"),
+        "which this version cannot do yet",
+    );
+    refused(
+        at,
+        json!({ "ca_signed": {} }),
+        &format!("{path}.ca_signed.verified_by"),
+        "expected this member",
+    );
+    let mut config = good();
+    config["hosts"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("client_certificates");
+    assert_eq!(load(&config).unwrap_err().path(), path);
+    config["hosts"][0]["mtls"] = json!("off");
+    assert_eq!(load(&config), Ok(1));
+    config["hosts"][0]["mtls_alias"] = json!("mtls.example.com");
+    assert_eq!(load(&config).unwrap_err().path(), "hosts[0].mtls_alias");
+}
+
+#[test]
+fn an_entry_of_a_list_names_a_certificate_in_one_way() {
+    let allow = "/hosts/0/client_certificates/ca_signed/allow/-";
+    let path = "hosts[0].client_certificates.ca_signed.allow[1]";
+    for wrong in [
+        json!({}),
+        json!({ "serial": "01" }),
+        json!({ "issuer": "CN=a" }),
+        json!({ "san_dns": "a.example", "san_uri": "urn:a" }),
+        json!({ "subject": "CN=a", "issuer": "CN=a", "serial": "01" }),
+    ] {
+        refused(allow, wrong, path, "expected exactly one of");
+    }
+    refused(
+        allow,
+        json!({ "thumbprint": "00" }),
+        &format!("{path}.thumbprint"),
+        "expected a SHA-256",
+    );
+    refused(
+        allow,
+        json!({ "subject": "a" }),
+        &format!("{path}.subject"),
+        "RFC2253",
+    );
+    refused(
+        allow,
+        json!({ "serial": "xyz", "issuer": "CN=a" }),
+        &format!("{path}.serial"),
+        "in hex",
+    );
+    refused(
+        allow,
+        json!({ "san_dns": "*.*.example.com" }),
+        &format!("{path}.san_dns"),
+        "a DNS name",
+    );
+    refused(
+        allow,
+        json!({ "san_uri": "" }),
+        &format!("{path}.san_uri"),
+        "not empty",
+    );
+    refused(
+        allow,
+        json!({ "cn": "a" }),
+        &format!("{path}.cn"),
+        "unknown member",
+    );
+    refused(
+        "/hosts/0/client_certificates/deny",
+        json!([{ "issuer": "CN=a" }]),
+        "hosts[0].client_certificates.deny[0]",
+        "expected exactly one of",
+    );
+}
+
+#[test]
+fn self_signed_needs_a_verdict_unless_the_origin_matches_thumbprints() {
+    let mut config = good();
+    config["hosts"][0]["certificate_headers"] = json!("rfc9440");
+    let error = load(&config).unwrap_err();
+    assert_eq!(error.path(), "hosts[0].client_certificates.self_signed");
+    config["hosts"][0]["origin"]["matches"] = json!("thumbprints_only");
+    assert_eq!(load(&config), Ok(1));
+}
+
+#[test]
+fn a_field_carries_one_thing() {
+    let custom = |certificate: &str| json!({ "certificate": certificate, "encoding": "base64_der", "verdict": "x-verdict" });
+    let at = "/hosts/0/certificate_headers";
+    for taken in ["x-forwarded-for", "X-Forwarded-Host", "cname-api-key"] {
+        refused(
+            at,
+            custom(taken),
+            "hosts[0].certificate_headers",
+            "carries something else already",
+        );
+    }
+    let path = "hosts[0].certificate_headers.certificate";
+    for wrong in ["authorization", "content-length", "host", "a b", ""] {
+        refused(
+            at,
+            custom(wrong),
+            path,
+            "expected the name of a header field",
+        );
+    }
+    refused(
+        "/hosts/0/client_ip_header",
+        json!("client-certificate"),
+        "hosts[0].certificate_headers",
+        "carries something else already",
+    );
+    refused(
+        "/hosts/0/tenant_header",
+        json!("x-tenant"),
+        "hosts[0].tenant",
+        "expected a tenant",
+    );
+}
+
+#[test]
+fn a_host_takes_from_the_defaults_what_it_does_not_give() {
+    let mut config = good();
+    let certificates = config["hosts"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("client_certificates")
+        .unwrap();
+    config["defaults"] = json!({ "client_certificates": certificates, "profile": "generic" });
+    assert_eq!(load(&config), Ok(1));
+    config["hosts"][0]["client_certificates"] = json!({});
+    assert_eq!(
+        load(&config).unwrap_err().path(),
+        "hosts[0].client_certificates"
+    );
+    config["defaults"]["custom_domain"] = json!("a.example.com");
+    assert_eq!(load(&config).unwrap_err().path(), "defaults.custom_domain");
+}
+
+#[test]
+fn paths_are_paths() {
+    let at = "/hosts/0/mtls_paths";
+    refused(at, json!([]), "hosts[0].mtls_paths", "found no path");
+    for wrong in [
+        "oauth/token",
+        "",
+        "/a?b",
+        "/a#b",
+        "/a\\b",
+        "/a b",
+        "/\u{e4}",
+        "/a/../b",
+        "/a/%2e/b",
+    ] {
+        refused(
+            at,
+            json!([{ "path": wrong, "class": "token" }]),
+            "hosts[0].mtls_paths[0].path",
+            "expected a path such as",
+        );
+    }
+}
