@@ -26,7 +26,7 @@ Commands:
   test              run every test, natively and in real Envoys
   bench             measure the filter
   ci                formatting, lints, dependency policy, then everything of `test`
-  schema [--check]  write the configuration's JSON Schema; --check only compares it
+  docs [--check]    write the documents that are made from code; --check only compares them
 
 Options:
   --install         let Debian packages that are missing be installed with apt-get;
@@ -50,7 +50,7 @@ enum Task {
     Test,
     Bench,
     Ci,
-    Schema { check: bool },
+    Docs { check: bool },
 }
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
         Task::Ci => commands::ci(&cache),
-        Task::Schema { check } => report(commands::schema(check)),
+        Task::Docs { check } => report(commands::docs(check)),
     }
 }
 
@@ -133,7 +133,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         "test" => Task::Test,
         "bench" => Task::Bench,
         "ci" => Task::Ci,
-        "schema" => Task::Schema {
+        "docs" => Task::Docs {
             check: has("--check"),
         },
         unknown => return Err(format!("there is no command `{unknown}`")),
@@ -163,10 +163,7 @@ mod tests {
             parse_line("--install --once demo"),
             Ok((Task::Demo { once: true }, true))
         );
-        assert_eq!(
-            parse_line("schema"),
-            Ok((Task::Schema { check: false }, false))
-        );
+        assert_eq!(parse_line("docs"), Ok((Task::Docs { check: false }, false)));
         assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
     }
 
