@@ -67,6 +67,7 @@ impl Seen {
             target: self.pseudo_field(":path").unwrap_or_default(),
             normalized_path: None,
             authority: self.pseudo_field(":authority"),
+            protocol: self.pseudo_field(":protocol"),
             fields,
             connection: self.connection.as_deref().map_err(|missing| *missing),
         }

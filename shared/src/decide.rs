@@ -72,7 +72,8 @@ fn edits_for<'a>(
         identity_claims: outside.identity_claims,
     };
     let other = |reason| refuse(reason, EndpointClass::Other);
-    if surface == Surface::MtlsAlias && outside.upgrade == Upgrade::Requested {
+    let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
+    if surface == Surface::MtlsAlias && is_upgrade {
         return Err(other(Reason::UpgradeNotAllowed));
     }
     check_method(request).map_err(other)?;

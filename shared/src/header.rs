@@ -103,7 +103,12 @@ pub fn classify(name: &[u8]) -> FieldClass {
                 return FieldClass::Forwarding;
             }
             b"connection" | b"keep-alive" | b"proxy-connection" | b"te" | b"trailer"
-            | b"upgrade" | b"http2-settings" => return FieldClass::HopByHop,
+            | b"upgrade" | b"http2-settings"
+                // Origins fold names, connections do not: `keep_alive` belongs to nobody.
+                if name.eq_ignore_ascii_case(whole) =>
+            {
+                return FieldClass::HopByHop;
+            }
             b"host" => return FieldClass::Host,
             _ => {}
         }
@@ -276,6 +281,8 @@ mod tests {
             "x-forwarded",
             "xforwarded-for",
             "dpop",
+            "keep_alive",
+            "proxy.connection",
             "te-",
             "",
         ] {

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub normalized_path: Option<&'a [u8]>,
     /// The `:authority`, or for HTTP/1.1 what the host puts in its place.
     pub authority: Option<&'a [u8]>,
+    /// The `:protocol` of an extended CONNECT (RFC 8441).
+    pub protocol: Option<&'a [u8]>,
     /// The header fields in order, without pseudo-header fields.
     pub fields: &'a [Field<'a>],
     /// The connection the request came on, or what the host program fails to tell of it.

@@ -157,6 +157,7 @@ proptest! {
             target: &target,
             normalized_path: None,
             authority: authority.as_deref(),
+            protocol: None,
             fields: &fields,
             connection: Ok(&connection),
         };
@@ -177,4 +178,32 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_extended_connect_on_the_alias_is_an_upgrade() {
+    let connection = Connection {
+        peer: [127, 0, 0, 1].into(),
+        transport: Transport::Tls(Box::new(Tls {
+            server_name: Some("mtls.login.example.test".into()),
+            client_certificate: ClientCertificate::None,
+        })),
+    };
+    let code = |protocol| {
+        let request = Request {
+            method: b"CONNECT",
+            target: b"/oauth/token",
+            normalized_path: None,
+            authority: Some(b"mtls.login.example.test"),
+            protocol,
+            fields: &[],
+            connection: Ok(&connection),
+        };
+        match decide(&request, &config(), 0, &mut VerdictCache::new()) {
+            Decision::Refuse(refusal) => refusal.reason.code(),
+            Decision::Forward(_) => "forwarded",
+        }
+    };
+    assert_eq!(code(Some(b"websocket")), "upgrade_not_allowed");
+    assert_eq!(code(None), "method_not_allowed");
 }

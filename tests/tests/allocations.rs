@@ -69,6 +69,7 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             target: b"/oauth/token?a=b",
             normalized_path: None,
             authority: Some(b"mtls.login.example.test"),
+            protocol: None,
             fields: &fields,
             connection: Ok(&connection),
         };

@@ -43,6 +43,7 @@ pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
         target: &wire.target,
         normalized_path: None,
         authority: wire.authority.as_deref(),
+        protocol: None,
         fields: &fields,
         connection: Ok(&connection),
     };
