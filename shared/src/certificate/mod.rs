@@ -1,30 +1,21 @@
 //! The leaf certificate of a TLS client: read once a connection, judged on every request.
 
+mod raw;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
-use der::{Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _};
+use der::Decode as _;
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
-use x509_cert::time::Validity as Dates;
 
+use self::raw::{Extensions, RawCertificate};
 use crate::signature::{AlgorithmProblem, PublicKey, SignatureAlgorithm};
 use crate::wire::cert_header::Encoding;
 use crate::wire::pem;
 use crate::wire::thumbprint::Thumbprint;
-
-// Object identifiers are compared as the bytes of their DER, so that those of extensions nobody
-// knows need not be understood: arcs above 32 bits (2.25 and a UUID) are in use.
-const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
-const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
-const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
-const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
-const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
-/// 1.3.6.1.5.5.7.3.2, id-kp-clientAuth (RFC 5280 section 4.2.1.12).
-const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
 /// A certificate that parsed: every field the rules ask for, none of them judged.
 #[derive(Clone, Debug)]
@@ -282,99 +273,6 @@ impl fmt::Display for MalformedCertificate {
 }
 
 impl core::error::Error for MalformedCertificate {}
-
-/// The parts of a certificate (RFC 5280 section 4.1), as they were presented.
-struct RawCertificate<'a> {
-    signed: &'a [u8],
-    algorithm: &'a [u8],
-    signature: &'a [u8],
-    version: Version,
-    serial: &'a [u8],
-    signed_algorithm: &'a [u8],
-    issuer: &'a [u8],
-    dates: Dates,
-    subject: &'a [u8],
-    key_info: &'a [u8],
-    extensions: Option<&'a [u8]>,
-}
-
-impl<'a> RawCertificate<'a> {
-    fn parse(der: &'a [u8]) -> der::Result<Self> {
-        let mut outer = SliceReader::new(der)?;
-        let (signed, algorithm, signature) = outer.sequence(|reader| {
-            let signed = reader.tlv_bytes()?;
-            let algorithm = element(reader, Tag::Sequence)?;
-            let signature = BitStringRef::decode(reader)?;
-            Ok::<_, der::Error>((signed, algorithm, signature))
-        })?;
-        outer.finish()?;
-        let signature = signature.as_bytes().ok_or_else(malformed)?;
-        let mut inner = SliceReader::new(signed)?;
-        let parsed = inner.sequence(|reader| {
-            Ok::<_, der::Error>(Self {
-                signed,
-                algorithm,
-                signature,
-                version: version(reader)?,
-                // Decoding as unsigned refuses a negative number (RFC 5280 section 4.1.2.2).
-                serial: UintRef::decode(reader)?.as_bytes(),
-                signed_algorithm: element(reader, Tag::Sequence)?,
-                issuer: element(reader, Tag::Sequence)?,
-                dates: Dates::decode(reader)?,
-                subject: element(reader, Tag::Sequence)?,
-                key_info: element(reader, Tag::Sequence)?,
-                extensions: extensions(reader)?,
-            })
-        })?;
-        inner.finish()?;
-        Ok(parsed)
-    }
-}
-
-fn malformed() -> der::Error {
-    der::ErrorKind::Failed.into()
-}
-
-/// The next element whole, when it has the tag.
-fn element<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
-    Tag::peek(reader)?.assert_eq(tag)?;
-    reader.tlv_bytes()
-}
-
-/// A context-specific tag.
-const fn context(constructed: bool, number: u32) -> Tag {
-    Tag::ContextSpecific {
-        constructed,
-        number: TagNumber(number),
-    }
-}
-
-/// `[0] EXPLICIT INTEGER DEFAULT v1`.
-fn version(reader: &mut SliceReader<'_>) -> der::Result<Version> {
-    if Tag::peek(reader)? != context(true, 0) {
-        return Ok(Version::Older);
-    }
-    match u8::from_der(AnyRef::decode(reader)?.value())? {
-        2 => Ok(Version::V3),
-        0 | 1 => Ok(Version::Older),
-        _ => Err(malformed()),
-    }
-}
-
-/// The two unique identifiers, which nobody reads, and the content of `[3] EXPLICIT Extensions`.
-fn extensions<'a>(reader: &mut SliceReader<'a>) -> der::Result<Option<&'a [u8]>> {
-    for identifier in [context(false, 1), context(false, 2)] {
-        if !reader.is_finished() && Tag::peek(reader)? == identifier {
-            reader.tlv_bytes()?;
-        }
-    }
-    if reader.is_finished() {
-        return Ok(None);
-    }
-    Tag::peek(reader)?.assert_eq(context(true, 3))?;
-    Ok(Some(AnyRef::decode(reader)?.value()))
-}
-
 /// Where `part`, a slice of `whole`, lies in it; nowhere gives an empty range.
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
@@ -385,160 +283,4 @@ fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
 pub(crate) fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.get(zeros..).unwrap_or_default()
-}
-
-struct Extensions {
-    authority: Authority,
-    key_usage: Usage,
-    extended_key_usage: Usage,
-    critical: CriticalExtensions,
-    alternative_names: Vec<AlternativeName>,
-}
-
-/// An extension (RFC 5280 section 4.1).
-struct Extension<'a> {
-    id: &'a [u8],
-    is_critical: bool,
-    value: &'a [u8],
-}
-
-impl<'a> Extension<'a> {
-    fn parse(reader: &mut SliceReader<'a>) -> der::Result<Self> {
-        reader.sequence(|reader| {
-            let id = AnyRef::decode(reader)?;
-            id.tag().assert_eq(Tag::ObjectIdentifier)?;
-            // FALSE is the default and must not be written out in DER; some authorities do.
-            let is_critical = Tag::peek(reader)? == Tag::Boolean && bool::decode(reader)?;
-            let value = <&OctetStringRef>::decode(reader)?.as_bytes();
-            Ok(Self {
-                id: id.value(),
-                is_critical,
-                value,
-            })
-        })
-    }
-}
-
-impl Extensions {
-    fn parse(sequence: Option<&[u8]>) -> Result<Self, MalformedCertificate> {
-        let mut parsed = Self {
-            authority: Authority::EndEntity,
-            key_usage: Usage::Unrestricted,
-            extended_key_usage: Usage::Unrestricted,
-            critical: CriticalExtensions::Known,
-            alternative_names: Vec::new(),
-        };
-        let mut seen: Vec<&[u8]> = Vec::new();
-        let Some(sequence) = sequence else {
-            return Ok(parsed);
-        };
-        for extension in list(sequence, Extension::parse)
-            .map_err(|_| MalformedCertificate("the extensions do not decode"))?
-        {
-            if seen.contains(&extension.id) {
-                return Err(MalformedCertificate("an extension stands twice"));
-            }
-            seen.push(extension.id);
-            parsed
-                .add(&extension)
-                .map_err(|_| MalformedCertificate("an extension does not decode"))?;
-        }
-        Ok(parsed)
-    }
-
-    fn note_authority(&mut self, asserted: bool) {
-        if asserted {
-            self.authority = Authority::Authority;
-        }
-    }
-
-    fn add(&mut self, extension: &Extension<'_>) -> der::Result<()> {
-        match extension.id {
-            BASIC_CONSTRAINTS => self.note_authority(is_authority(extension.value)?),
-            KEY_USAGE => {
-                let bits = BitStringRef::from_der(extension.value)?;
-                let first = bits.raw_bytes().first().copied().unwrap_or_default();
-                // Bits count from the most significant one (RFC 5280 section 4.2.1.3).
-                self.key_usage = allowed_when(first & 0x80 != 0);
-                self.note_authority(first & 0x04 != 0);
-            }
-            EXTENDED_KEY_USAGE => {
-                let usages = list(extension.value, |reader| {
-                    let usage = AnyRef::decode(reader)?;
-                    usage.tag().assert_eq(Tag::ObjectIdentifier)?;
-                    Ok(usage.value())
-                })?;
-                self.extended_key_usage = allowed_when(usages.contains(&CLIENT_AUTH));
-            }
-            SUBJECT_ALT_NAME => {
-                let names = list(extension.value, alternative_name)?;
-                self.alternative_names = names.into_iter().flatten().collect();
-            }
-            CERTIFICATE_POLICIES => {}
-            _ if extension.is_critical => self.critical = CriticalExtensions::Unknown,
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// The elements of a SEQUENCE; bytes left over are an error.
-fn list<'a, T>(
-    der: &'a [u8],
-    mut decode: impl FnMut(&mut SliceReader<'a>) -> der::Result<T>,
-) -> der::Result<Vec<T>> {
-    let mut reader = SliceReader::new(der)?;
-    let elements = reader.sequence(|reader| {
-        let mut elements = Vec::new();
-        while !reader.is_finished() {
-            elements.push(decode(reader)?);
-        }
-        Ok::<_, der::Error>(elements)
-    })?;
-    reader.finish()?;
-    Ok(elements)
-}
-
-/// `cA` of basicConstraints (RFC 5280 section 4.2.1.9).
-fn is_authority(der: &[u8]) -> der::Result<bool> {
-    let mut reader = SliceReader::new(der)?;
-    let is_authority = reader.sequence(|reader| {
-        let is_authority =
-            !reader.is_finished() && Tag::peek(reader)? == Tag::Boolean && bool::decode(reader)?;
-        if !reader.is_finished() {
-            UintRef::decode(reader)?;
-        }
-        Ok::<_, der::Error>(is_authority)
-    })?;
-    reader.finish()?;
-    Ok(is_authority)
-}
-
-fn allowed_when(named: bool) -> Usage {
-    if named {
-        Usage::Allowed
-    } else {
-        Usage::Forbidden
-    }
-}
-
-/// A GeneralName (RFC 5280 section 4.2.1.6), when it is of a type that can be listed.
-fn alternative_name(reader: &mut SliceReader<'_>) -> der::Result<Option<AlternativeName>> {
-    let name = AnyRef::decode(reader)?;
-    let text = || match core::str::from_utf8(name.value()) {
-        Ok(text) if text.is_ascii() => Ok(String::from(text)),
-        _ => Err(malformed()),
-    };
-    let tag = name.tag();
-    Ok(if tag == context(false, 1) {
-        Some(AlternativeName::Email(text()?))
-    } else if tag == context(false, 2) {
-        Some(AlternativeName::Dns(text()?))
-    } else if tag == context(false, 6) {
-        Some(AlternativeName::Uri(text()?))
-    } else if tag.is_context_specific() {
-        None
-    } else {
-        return Err(malformed());
-    })
 }

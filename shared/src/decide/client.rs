@@ -1,0 +1,158 @@
+//! Who the client is: the judgement of its certificate, in the order of R-9.
+
+use crate::certificate::{Authority, CriticalExtensions, LeafCert, Usage, Version};
+use crate::config::{CertificatePolicy, Host, HostIndex, SelfSignedPolicy, VerifiedBy};
+use crate::edits::Value;
+use crate::refusal::{Reason, TooLarge, UsageProblem};
+use crate::request::{ClientCertificate, HostVerdict, Tls};
+use crate::signature::AlgorithmProblem;
+use crate::verdict::{Kind, VerdictCache};
+use crate::wire::cert_header::Encoding;
+
+/// Who the client is, once that is decided.
+pub(super) enum Client<'a> {
+    /// Nobody the edge vouches for.
+    Anonymous,
+    /// The holder of this certificate, whose header value fits.
+    Certified { kind: Kind, header: Value<'a> },
+}
+
+/// judges the client certificate of an endpoint of the alias.
+pub(super) fn judge<'a>(
+    tls: &'a Tls,
+    host: &Host,
+    index: HostIndex,
+    now: u64,
+    verdicts: &mut VerdictCache,
+) -> Result<Client<'a>, Reason> {
+    let (leaf, host_verdict) = match &tls.client_certificate {
+        ClientCertificate::None => return Err(Reason::CertificateRequired),
+        ClientCertificate::Malformed => return Err(Reason::CertificateMalformed),
+        ClientCertificate::TooLarge => {
+            return Err(Reason::CertificateTooLarge(TooLarge::NotShown));
+        }
+        ClientCertificate::Parsed { leaf, host_verdict } => (leaf, *host_verdict),
+    };
+    let policy = &host.certificates;
+    check_algorithms(leaf)?;
+    let kind = verdicts.kind(index, leaf);
+    check_kind_is_accepted(kind, policy)?;
+    check_dates(leaf, policy, now)?;
+    check_usages(leaf, kind)?;
+    if kind == Kind::CaSigned {
+        check_path_verified(policy, host_verdict)?;
+    }
+    if policy.deny.contains(leaf) {
+        return Err(Reason::CertificateDenied);
+    }
+    check_registered(leaf, kind, policy)?;
+    let header = header_value(leaf, host)?;
+    Ok(Client::Certified { kind, header })
+}
+
+/// key and signature are of kinds that mean something.
+fn check_algorithms(leaf: &LeafCert) -> Result<(), Reason> {
+    let problem = match (leaf.key(), leaf.signature_algorithm()) {
+        (Ok(_), Ok(_)) => return Ok(()),
+        (Err(problem), _) | (_, Err(problem)) => problem,
+    };
+    Err(match problem {
+        AlgorithmProblem::Weak => Reason::CertificateKeyWeak,
+        AlgorithmProblem::Unsupported(_) => Reason::CertificateAlgorithmUnsupported(problem),
+    })
+}
+
+///
+fn check_kind_is_accepted(kind: Kind, policy: &CertificatePolicy) -> Result<(), Reason> {
+    let accepted = match kind {
+        Kind::CaSigned => policy.ca_signed.is_some(),
+        Kind::SelfSigned => policy.self_signed.is_some(),
+    };
+    if accepted {
+        Ok(())
+    } else {
+        Err(Reason::CertificateKindNotAccepted(kind))
+    }
+}
+
+/// both dates belong to the validity (RFC 5280 section 4.1.2.5).
+fn check_dates(leaf: &LeafCert, policy: &CertificatePolicy, now: u64) -> Result<(), Reason> {
+    let validity = leaf.validity();
+    let skew = policy.clock_skew_seconds;
+    if now.saturating_add(skew) < validity.not_before {
+        Err(Reason::CertificateNotYetValid)
+    } else if now.saturating_sub(skew) > validity.not_after {
+        Err(Reason::CertificateExpired)
+    } else {
+        Ok(())
+    }
+}
+
+/// the certificate is meant for a TLS client, as far as it says.
+fn check_usages(leaf: &LeafCert, kind: Kind) -> Result<(), Reason> {
+    if leaf.version() != Version::V3 {
+        return Err(Reason::CertificateVersionUnsupported);
+    }
+    // Common tools mark what they self-sign as an authority's; a CA that does so is at fault.
+    if kind == Kind::CaSigned && leaf.authority() == Authority::Authority {
+        return Err(Reason::CertificateIsAuthority);
+    }
+    if leaf.key_usage() == Usage::Forbidden {
+        return Err(Reason::CertificateUsage(UsageProblem::DigitalSignature));
+    }
+    if leaf.extended_key_usage() == Usage::Forbidden {
+        return Err(Reason::CertificateUsage(UsageProblem::ClientAuth));
+    }
+    match leaf.critical_extensions() {
+        CriticalExtensions::Known => Ok(()),
+        CriticalExtensions::Unknown => Err(Reason::CertificateExtensionUnknown),
+    }
+}
+
+/// the path to a root was verified by whom the configuration trusts to do it.
+fn check_path_verified(policy: &CertificatePolicy, by_host: HostVerdict) -> Result<(), Reason> {
+    let verified_by = policy.ca_signed.as_ref().map(|policy| policy.verified_by);
+    match (verified_by, by_host) {
+        (Some(VerifiedBy::Host), HostVerdict::Verified) => Ok(()),
+        (Some(VerifiedBy::Host), HostVerdict::NotVerified) | (None, _) => {
+            Err(Reason::CertificateNotVerified)
+        }
+    }
+}
+
+///
+fn check_registered(leaf: &LeafCert, kind: Kind, policy: &CertificatePolicy) -> Result<(), Reason> {
+    let admitted = match kind {
+        Kind::CaSigned => policy
+            .ca_signed
+            .as_ref()
+            .is_some_and(|policy| policy.allow.as_ref().is_none_or(|list| list.contains(leaf))),
+        Kind::SelfSigned => match &policy.self_signed {
+            Some(SelfSignedPolicy::Forward) => true,
+            Some(SelfSignedPolicy::Registered(known)) => known.contains(&leaf.thumbprint()),
+            None => false,
+        },
+    };
+    if admitted {
+        Ok(())
+    } else {
+        Err(Reason::CertificateNotRegistered)
+    }
+}
+
+/// never truncated, never dropped.
+fn header_value<'a>(leaf: &'a LeafCert, host: &Host) -> Result<Value<'a>, Reason> {
+    let fields = &host.certificate_fields;
+    let value = match fields.encoding {
+        Encoding::UrlEncodedPem => Value::Borrowed(leaf.url_encoded_pem()),
+        encoding => Value::Owned(encoding.encode(leaf.der())),
+    };
+    let bytes = value.as_str().len();
+    if bytes > fields.max_bytes {
+        return Err(Reason::CertificateTooLarge(TooLarge::Encoded {
+            bytes,
+            limit: fields.max_bytes,
+        }));
+    }
+    Ok(value)
+}

@@ -1,0 +1,261 @@
+//! The one decision: a pure function of request, configuration and time.
+//!
+//! The body of [`edits_for`] is the list of checks in the order of R-9; the first that fails
+//! decides. Every `?` is a refusal.
+
+mod client;
+mod outside;
+
+use alloc::string::String;
+use core::fmt::Write as _;
+use core::net::IpAddr;
+
+use self::client::Client;
+use self::outside::{OutsideFields, Upgrade};
+use crate::config::{AliasPath, Config, CorsPreflight, Host, Surface};
+use crate::decision::Decision;
+use crate::edits::{Edits, SetFields, Value};
+use crate::endpoint::{self, EndpointClass};
+use crate::header;
+use crate::host_name::HostName;
+use crate::network;
+use crate::refusal::{ALLOWED_METHODS, InvalidHost, Reason, Refusal, ServerNameProblem};
+use crate::request::{Connection, Request, Tls, Transport};
+use crate::verdict::{Kind, VerdictCache};
+
+/// What `client-certificate-ca-verified` says of a certificate the edge or its host verified.
+pub const VERDICT_SUCCESS: &str = "SUCCESS";
+/// What it says of a valid certificate that is self-signed.
+pub const VERDICT_SELF_SIGNED: &str = "FAILED:self-signed certificate";
+
+/// Decides what becomes of the request.
+///
+/// `now` is the time in seconds since 1970. `verdicts` saves work and never changes the outcome.
+/// Nothing else has a say: no clock, no I/O, no state.
+pub fn decide<'a>(
+    request: &Request<'a>,
+    config: &'a Config,
+    now: u64,
+    verdicts: &mut VerdictCache,
+) -> Decision<'a> {
+    match edits_for(request, config, now, verdicts) {
+        Ok(edits) => Decision::Forward(edits),
+        Err(refusal) => Decision::Refuse(refusal),
+    }
+}
+
+fn edits_for<'a>(
+    request: &Request<'a>,
+    config: &'a Config,
+    now: u64,
+    verdicts: &mut VerdictCache,
+) -> Result<Edits<'a>, Refusal> {
+    let connection = request.connection.map_err(Reason::HostUnsupported)?;
+    let name = host_name(request)?;
+    let target = Target::parse(request)?;
+    let tls = match &connection.transport {
+        Transport::Tls(tls) => tls,
+        Transport::Plain => return Err(Reason::HttpsRequired.into()),
+    };
+    let (index, host, surface) = config.find(&name).ok_or(Reason::UnknownHost)?;
+    if surface == Surface::MtlsAlias {
+        check_server_name(tls, &name)?;
+        check_early_data(request)?;
+    }
+    let outside = OutsideFields::inspect(request, config, host)?;
+    let refuse = |reason, class| Refusal {
+        reason,
+        class,
+        identity_claims: outside.identity_claims,
+    };
+    let other = |reason| refuse(reason, EndpointClass::Other);
+    let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
+    if surface == Surface::MtlsAlias && is_upgrade {
+        return Err(other(Reason::UpgradeNotAllowed));
+    }
+    check_method(request).map_err(other)?;
+    target.check_path().map_err(other)?;
+    let client = match surface {
+        Surface::CustomDomain => Client::Anonymous,
+        Surface::MtlsAlias => {
+            let endpoint = target.endpoint(host).map_err(other)?;
+            if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
+                Client::Anonymous
+            } else {
+                let at = |reason| refuse(reason, endpoint.class);
+                client::judge(tls, host, index, now, verdicts).map_err(at)?
+            }
+        }
+    };
+    let address = client_address(request, connection, host);
+    Ok(toward_origin(host, surface, address, client, outside))
+}
+
+/// the one host name of the request.
+fn host_name<'a>(request: &Request<'a>) -> Result<HostName<'a>, Reason> {
+    let mut host_fields = request
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"host"))
+        .map(|(_, value)| *value);
+    let host_field = host_fields.next();
+    if host_fields.next().is_some() {
+        return Err(Reason::InvalidHost(InvalidHost::Doubled));
+    }
+    match (request.authority, host_field) {
+        (None, None) => Err(Reason::InvalidHost(InvalidHost::Missing)),
+        (Some(only), None) | (None, Some(only)) => Ok(HostName::from_authority(only)?),
+        (Some(authority), Some(field)) => {
+            let name = HostName::from_authority(authority)?;
+            if HostName::from_authority(field)? != name {
+                return Err(Reason::InvalidHost(InvalidHost::Contradictory));
+            }
+            Ok(name)
+        }
+    }
+}
+
+/// The request target, in origin form (RFC 9112 section 3.2.1).
+struct Target<'a> {
+    path: &'a [u8],
+    normalized_path: Option<&'a [u8]>,
+}
+
+impl<'a> Target<'a> {
+    /// a path and an optional query, of printable ASCII without a fragment.
+    fn parse(request: &Request<'a>) -> Result<Self, Reason> {
+        let is_plain = |byte: &u8| (b'!'..=b'~').contains(byte) && *byte != b'#';
+        if !request.target.starts_with(b"/") || !request.target.iter().all(is_plain) {
+            return Err(Reason::InvalidTarget);
+        }
+        let path = request.target.split(|byte| *byte == b'?').next();
+        Ok(Self {
+            path: path.unwrap_or_default(),
+            normalized_path: request.normalized_path,
+        })
+    }
+
+    /// R-11 on every host name: what was judged is what the origin sees.
+    fn check_path(&self) -> Result<(), Reason> {
+        if endpoint::is_changed_upstream(self.path) {
+            return Err(Reason::InvalidPath);
+        }
+        Ok(())
+    }
+
+    /// R-11 on the alias: the listed path this is, byte for byte.
+    fn endpoint<'h>(&self, host: &'h Host) -> Result<&'h AliasPath, Reason> {
+        let is_path = |listed: &&AliasPath| {
+            let listed = listed.path.as_bytes();
+            listed == self.path && self.normalized_path.is_none_or(|path| path == listed)
+        };
+        let found = host.alias_paths.iter().find(is_path);
+        found.ok_or(Reason::PathNotAllowed)
+    }
+}
+
+/// the connection was opened for this host, or its TLS policy may be another's.
+fn check_server_name(tls: &Tls, name: &HostName<'_>) -> Result<(), Reason> {
+    let problem = match &tls.server_name {
+        None => ServerNameProblem::Absent,
+        Some(sent) => match HostName::parse(sent) {
+            Ok(sent) if sent == *name => return Ok(()),
+            _ => ServerNameProblem::Different,
+        },
+    };
+    Err(Reason::MisdirectedRequest(problem))
+}
+
+/// R-10b: early data can be replayed (RFC 8470 section 5.1).
+fn check_early_data(request: &Request<'_>) -> Result<(), Reason> {
+    let early = |(name, _): &&(&[u8], &[u8])| name.eq_ignore_ascii_case(b"early-data");
+    match request.fields.iter().find(early) {
+        // RFC 8470 section 5.1: any value but 1 is to be read as 1 as well.
+        Some(_) => Err(Reason::TooEarly),
+        None => Ok(()),
+    }
+}
+
+///
+fn check_method(request: &Request<'_>) -> Result<(), Reason> {
+    let mut allowed = ALLOWED_METHODS.split(", ");
+    if allowed.any(|method| method.as_bytes() == request.method) {
+        Ok(())
+    } else {
+        Err(Reason::MethodNotAllowed)
+    }
+}
+
+/// R-12b: a preflight as the Fetch standard defines it (section 3.2.2).
+fn is_cors_preflight(request: &Request<'_>) -> bool {
+    let has = |wanted: &[u8]| {
+        let mut names = request.fields.iter().map(|(name, _)| name);
+        names.any(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    request.method == b"OPTIONS" && has(b"origin") && has(b"access-control-request-method")
+}
+
+/// the one address the origin is told.
+fn client_address(request: &Request<'_>, connection: &Connection, host: &Host) -> IpAddr {
+    let forwarded_for = request
+        .fields
+        .iter()
+        .rev()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(header::X_FORWARDED_FOR.as_bytes()))
+        .map(|(_, value)| *value);
+    network::client_address(connection.peer, &host.trusted_proxies, forwarded_for)
+}
+
+/// The address as text, in one allocation.
+fn address_text(address: IpAddr) -> String {
+    /// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+    const LONGEST: usize = 45;
+    let mut text = String::with_capacity(LONGEST);
+    // Writing to a string does not fail.
+    let _ = write!(text, "{address}");
+    text
+}
+
+/// what the origin is told.
+fn toward_origin<'a>(
+    host: &'a Host,
+    surface: Surface,
+    address: IpAddr,
+    client: Client<'a>,
+    outside: OutsideFields,
+) -> Edits<'a> {
+    let mut set = SetFields::default();
+    if let Some(key) = &host.origin.api_key {
+        set.set(header::CNAME_API_KEY, Value::Secret(key.expose()));
+    }
+    set.set(
+        host.client_address_field.as_str(),
+        Value::Owned(address_text(address)),
+    );
+    set.set(header::X_FORWARDED_PROTO, Value::Borrowed("https"));
+    let name = match (surface, &host.mtls_alias) {
+        (Surface::MtlsAlias, Some(alias)) => alias,
+        _ => &host.custom_domain,
+    };
+    set.set(header::X_FORWARDED_HOST, Value::Borrowed(name.as_str()));
+    if let Some(tenant) = &host.tenant {
+        set.set(tenant.name.as_str(), Value::Borrowed(&tenant.value));
+    }
+    if let Client::Certified { kind, header } = client {
+        let fields = &host.certificate_fields;
+        set.set(fields.certificate.as_str(), header);
+        if let Some(verdict) = &fields.verdict {
+            let text = match kind {
+                Kind::CaSigned => VERDICT_SUCCESS,
+                Kind::SelfSigned => VERDICT_SELF_SIGNED,
+            };
+            set.set(verdict.as_str(), Value::Borrowed(text));
+        }
+    }
+    Edits {
+        authority: &host.origin.authority,
+        remove: outside.remove,
+        set,
+        identity_claims: outside.identity_claims,
+    }
+}

@@ -1,0 +1,106 @@
+//! The fields a client sent that must not reach the origin as they came (R-4, R-5b, R-6).
+
+use crate::config::{Config, Host};
+use crate::edits::FieldSet;
+use crate::header::{self, FieldClass};
+use crate::refusal::Reason;
+use crate::request::Request;
+
+/// Whether the client asks to leave HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Upgrade {
+    NotRequested,
+    Requested,
+}
+
+/// The fields that must not reach the origin as they came.
+pub(super) struct OutsideFields {
+    pub(super) remove: FieldSet,
+    pub(super) identity_claims: u32,
+    pub(super) upgrade: Upgrade,
+}
+
+impl OutsideFields {
+    /// R-4, R-5b, R-6: sorts the fields of the request in one pass, or two where `connection` shows.
+    pub(super) fn inspect(
+        request: &Request<'_>,
+        config: &Config,
+        host: &Host,
+    ) -> Result<Self, Reason> {
+        let mut outside = Self {
+            remove: FieldSet::default(),
+            identity_claims: 0,
+            upgrade: Upgrade::NotRequested,
+        };
+        let mut has_connection = false;
+        for (index, (name, _)) in request.fields.iter().enumerate() {
+            match Self::class(name, config, host) {
+                FieldClass::EndToEnd => continue,
+                FieldClass::Identity => {
+                    outside.identity_claims = outside.identity_claims.saturating_add(1);
+                }
+                FieldClass::HopByHop if name.eq_ignore_ascii_case(b"upgrade") => {
+                    outside.upgrade = Upgrade::Requested;
+                }
+                FieldClass::HopByHop if name.eq_ignore_ascii_case(b"connection") => {
+                    has_connection = true;
+                }
+                FieldClass::HopByHop | FieldClass::Forwarding | FieldClass::Host => {}
+            }
+            outside.remove.insert(index);
+        }
+        if has_connection {
+            outside.remove_nominated(request, config, host)?;
+        }
+        Ok(outside)
+    }
+
+    fn class(name: &[u8], config: &Config, host: &Host) -> FieldClass {
+        match header::classify(name) {
+            FieldClass::EndToEnd if config.owns_field(name) => FieldClass::Identity,
+            // A configured client address field is the edge's to set even where it is unknown.
+            FieldClass::EndToEnd
+                if header::folds_to_same(host.client_address_field.as_str().as_bytes(), name) =>
+            {
+                FieldClass::Forwarding
+            }
+            class => class,
+        }
+    }
+
+    /// R-5b: what `connection` names goes too, unless it is not the client's to take away.
+    fn remove_nominated(
+        &mut self,
+        request: &Request<'_>,
+        config: &Config,
+        host: &Host,
+    ) -> Result<(), Reason> {
+        let values = request
+            .fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
+            .map(|(_, value)| *value);
+        for nominated in values.flat_map(|value| value.split(|byte| *byte == b',')) {
+            let nominated = nominated.trim_ascii();
+            let kept: [&[u8]; 3] = [b"authorization", b"cookie", b"content-length"];
+            let is_kept = kept.iter().any(|name| name.eq_ignore_ascii_case(nominated));
+            let class = Self::class(nominated, config, host);
+            let is_edges = matches!(
+                class,
+                FieldClass::Identity | FieldClass::Forwarding | FieldClass::Host
+            );
+            if is_kept || is_edges {
+                return Err(Reason::InvalidConnectionHeader);
+            }
+            for (index, (name, _)) in request.fields.iter().enumerate() {
+                // Framing stays even when it is nominated: removing it would change the message.
+                if name.eq_ignore_ascii_case(nominated)
+                    && !name.eq_ignore_ascii_case(b"transfer-encoding")
+                {
+                    self.remove.insert(index);
+                }
+            }
+        }
+        Ok(())
+    }
+}
