@@ -109,14 +109,25 @@ impl FromJson for bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Bounded<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
+impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
+    fn expected() -> String {
+        if MIN == MAX {
+            format!("{MIN}")
+        } else {
+            format!("a whole number from {MIN} to {MAX}")
+        }
+    }
+}
+
 impl<const MIN: u64, const MAX: u64> FromJson for Bounded<MIN, MAX> {
     fn from_json(json: &Json) -> Result<Self, ConfigError> {
         match json {
             Json::Integer(number) if (MIN..=MAX).contains(number) => Ok(Self(*number)),
             Json::Integer(number) => Err(ConfigError::here(format!(
-                "found {number}, expected a whole number from {MIN} to {MAX}"
+                "found {number}, expected {}",
+                Self::expected()
             ))),
-            _ => Err(json.unexpected(&format!("a whole number from {MIN} to {MAX}"))),
+            _ => Err(json.unexpected(&Self::expected())),
         }
     }
 
