@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use auth_edge::request::Connection;
 
-/// How many connections are remembered. At some 6 KB for one with a certificate, at most 12 MB a
-/// worker thread; one that is pushed out is only asked for again.
-pub(crate) const REMEMBERED: usize = 2048;
+/// How many connections are remembered. One with a usual certificate takes some 6 KB, one with the
+/// largest that is read some 40 KB: 6 MB a worker thread, 40 MB at worst. One that is pushed out is
+/// only asked for again.
+pub(crate) const REMEMBERED: usize = 1024;
 
-/// The facts of the connections last seen first, by the host program's connection id.
+/// The facts of connections, by the host program's connection id; the one known longest makes room
+/// for a new one. The end of a connection is not told to a filter, so it goes unnoticed.
 #[derive(Default)]
 pub(crate) struct Connections {
     known: BTreeMap<u64, Rc<Connection>>,

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use auth_edge::certificate::LeafCert;
 use auth_edge::request::{
     ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, Transport,
 };
@@ -116,14 +115,9 @@ fn client_certificate(host: &impl Host) -> Result<ClientCertificate, MissingFact
     let valid = host
         .property(Property::PeerCertificateValid)
         .ok_or(MissingFact::HostVerdict)?;
-    Ok(match LeafCert::from_pem(&pem) {
-        Ok(leaf) => ClientCertificate::Parsed {
-            leaf: Box::new(leaf),
-            host_verdict: match valid.as_slice() {
-                [1] => HostVerdict::Verified,
-                _ => HostVerdict::NotVerified,
-            },
-        },
-        Err(_) => ClientCertificate::Malformed,
-    })
+    let host_verdict = match valid.as_slice() {
+        [1] => HostVerdict::Verified,
+        _ => HostVerdict::NotVerified,
+    };
+    Ok(ClientCertificate::from_pem(&pem, host_verdict))
 }

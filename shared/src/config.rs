@@ -28,8 +28,15 @@ pub struct Config {
 }
 
 /// The place of a [`Host`] in its [`Config`].
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct HostIndex(usize);
+
+#[cfg(test)]
+impl HostIndex {
+    pub(crate) const fn nth(index: usize) -> Self {
+        Self(index)
+    }
+}
 
 /// Which of a host's two names a request came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,7 +65,7 @@ pub struct Host {
     /// Which client certificates are accepted.
     pub certificates: Arc<CertificatePolicy>,
     /// How the origin is told of them.
-    pub certificate_fields: CertificateFields,
+    pub certificate_fields: Arc<CertificateFields>,
     /// Peers whose `x-forwarded-for` is believed.
     pub trusted_proxies: Arc<[Network]>,
     /// The field that carries the client's address.

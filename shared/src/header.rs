@@ -38,26 +38,30 @@ pub enum FieldClass {
 /// The longest name the tables below hold; a longer one can still match a prefix.
 const LONGEST_KNOWN: usize = 40;
 
-/// A field name as the edge compares it: lower case, every byte that is no letter or digit as `-`.
+/// A field name as the edge compares it: lower case, every run of bytes that are no letters or
+/// digits as one `-`.
 ///
 /// Origins that put headers into environment variables (CGI, RFC 3875 section 4.1.18; WSGI, PHP)
 /// read `client_certificate` and `client-certificate` alike, so the edge does too.
 struct Folded {
     bytes: [u8; LONGEST_KNOWN],
     shown: usize,
-    total: usize,
+    is_whole: bool,
 }
 
 impl Folded {
     fn new(name: &[u8]) -> Self {
         let mut bytes = [0; LONGEST_KNOWN];
-        for (to, from) in bytes.iter_mut().zip(name) {
-            *to = fold(*from);
+        let mut folded = fold(name);
+        let mut shown = 0_usize;
+        for (to, from) in bytes.iter_mut().zip(&mut folded) {
+            *to = from;
+            shown = shown.saturating_add(1);
         }
         Self {
             bytes,
-            shown: name.len().min(LONGEST_KNOWN),
-            total: name.len(),
+            shown,
+            is_whole: folded.next().is_none(),
         }
     }
 
@@ -67,24 +71,28 @@ impl Folded {
     }
 
     fn whole(&self) -> Option<&[u8]> {
-        (self.total == self.shown).then(|| self.start())
+        self.is_whole.then(|| self.start())
     }
 }
 
-const fn fold(byte: u8) -> u8 {
-    match byte.to_ascii_lowercase() {
-        byte @ (b'a'..=b'z' | b'0'..=b'9') => byte,
-        _ => b'-',
-    }
+fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
+    let mut after_separator = false;
+    name.iter().filter_map(move |byte| {
+        let is_separator = !byte.is_ascii_alphanumeric();
+        let is_repeated = is_separator && after_separator;
+        after_separator = is_separator;
+        let folded = if is_separator {
+            b'-'
+        } else {
+            byte.to_ascii_lowercase()
+        };
+        (!is_repeated).then_some(folded)
+    })
 }
 
 /// Whether two names are one name to an origin that folds them; see [`classify`].
 pub fn folds_to_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .all(|(one, other)| fold(*one) == fold(*other))
+    fold(one).eq(fold(other))
 }
 
 /// What the field is, by its name alone; names a configuration adds to R-4 are not known here.
@@ -220,6 +228,8 @@ mod tests {
             "Client-Certificate",
             "CLIENT_CERTIFICATE",
             "client.certificate",
+            "client--certificate",
+            "Client_-_Certificate",
             "client-certificate-ca-verified",
             "cname-api-key",
             "cname_api_key",

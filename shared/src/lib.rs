@@ -6,9 +6,9 @@
 //!
 //! Rule numbers (`R-10`) are those of `docs/rules.md`.
 //!
-//! Reading order, each module naming only those before it: `host_name`, `header`, `secret`,
-//! `network`, `endpoint`, `reply`, `wire`, `certificate`, `signature`, `verdict`, `config`,
-//! `request`, `edits`, `refusal`, `decision`, `decide`.
+//! Reading order: the small types (`host_name`, `header`, `secret`, `network`, `endpoint`, `reply`),
+//! certificates (`signature`, `certificate`, `verdict`), what is configured and seen (`config`,
+//! `request`, `wire`), what comes out (`edits`, `refusal`, `decision`), and `decide`.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,11 +1,13 @@
-//! What a host saw: borrowed, untrusted, complete (SPEC: hosts gather, the core decides).
+//! What a host saw: borrowed, untrusted, complete. Hosts gather, the core decides.
 
 use core::net::IpAddr;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::certificate::LeafCert;
+use crate::wire::pem;
 
 /// A field as it came: name and value, any bytes.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
@@ -90,6 +92,36 @@ pub enum ClientCertificate {
     /// One was presented that is too large for the host program to show.
     TooLarge,
 }
+
+impl ClientCertificate {
+    /// Reads the one certificate a host program shows as PEM, plain or URL-encoded.
+    ///
+    /// One that cannot fit any header, because its DER has more than [`MAX_DER_BYTES`], is not
+    /// kept: what a connection costs is bounded before anything is known of its client.
+    pub fn from_pem(pem: &[u8], host_verdict: HostVerdict) -> Self {
+        match pem::decode_one(pem) {
+            Err(_) => Self::Malformed,
+            Ok(der) => Self::from_der(der, host_verdict),
+        }
+    }
+
+    /// Reads the one certificate a host program shows as DER; see [`ClientCertificate::from_pem`].
+    pub fn from_der(der: Vec<u8>, host_verdict: HostVerdict) -> Self {
+        if der.len() > MAX_DER_BYTES {
+            return Self::TooLarge;
+        }
+        match LeafCert::parse(der) {
+            Err(_) => Self::Malformed,
+            Ok(leaf) => Self::Parsed {
+                leaf: Box::new(leaf),
+                host_verdict,
+            },
+        }
+    }
+}
+
+/// The largest certificate that is read, in bytes of DER.
+pub const MAX_DER_BYTES: usize = 16 * 1024;
 
 /// The host program's own verification of a CA-signed certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

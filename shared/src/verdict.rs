@@ -17,6 +17,8 @@ pub enum Kind {
 
 /// How many verdicts are kept for one host name; at about 100 bytes each, some 25 KB.
 pub const VERDICTS_PER_HOST: usize = 256;
+/// How many verdicts are kept in all, some 3 MB; one more, and all are forgotten.
+pub const VERDICTS: usize = 32 * 1024;
 
 /// Results of signature verifications, bounded for each host name so that no tenant's clients can
 /// push out another's.
@@ -26,6 +28,7 @@ pub const VERDICTS_PER_HOST: usize = 256;
 #[derive(Debug, Default)]
 pub struct VerdictCache {
     hosts: BTreeMap<HostIndex, HostVerdicts>,
+    held: usize,
     verifications: u64,
 }
 
@@ -40,6 +43,7 @@ impl VerdictCache {
     pub const fn new() -> Self {
         Self {
             hosts: BTreeMap::new(),
+            held: 0,
             verifications: 0,
         }
     }
@@ -58,8 +62,8 @@ impl VerdictCache {
             return Kind::CaSigned;
         }
         let thumbprint = certificate.thumbprint();
-        let known = self.hosts.entry(host).or_default();
-        if let Some(kind) = known.kinds.get(&thumbprint) {
+        let known = self.hosts.get(&host);
+        if let Some(kind) = known.and_then(|known| known.kinds.get(&thumbprint)) {
             return *kind;
         }
         self.verifications = self.verifications.saturating_add(1);
@@ -68,20 +72,27 @@ impl VerdictCache {
         } else {
             Kind::CaSigned
         };
-        known.remember(thumbprint, kind);
+        self.remember(host, thumbprint, kind);
         kind
     }
 }
 
-impl HostVerdicts {
-    fn remember(&mut self, thumbprint: Thumbprint, kind: Kind) {
-        if self.oldest_first.len() >= VERDICTS_PER_HOST
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            self.kinds.remove(&oldest);
+impl VerdictCache {
+    fn remember(&mut self, host: HostIndex, thumbprint: Thumbprint, kind: Kind) {
+        if self.held >= VERDICTS {
+            self.hosts.clear();
+            self.held = 0;
         }
-        self.oldest_first.push_back(thumbprint);
-        self.kinds.insert(thumbprint, kind);
+        let known = self.hosts.entry(host).or_default();
+        if known.oldest_first.len() >= VERDICTS_PER_HOST
+            && let Some(oldest) = known.oldest_first.pop_front()
+        {
+            known.kinds.remove(&oldest);
+        } else {
+            self.held = self.held.saturating_add(1);
+        }
+        known.oldest_first.push_back(thumbprint);
+        known.kinds.insert(thumbprint, kind);
     }
 }
 
@@ -89,16 +100,40 @@ impl HostVerdicts {
 mod tests {
     use super::*;
 
+    fn thumbprint(index: usize) -> Thumbprint {
+        Thumbprint::of(&index.to_be_bytes())
+    }
+
     #[test]
-    fn the_oldest_verdict_makes_room_for_the_newest() {
-        let mut verdicts = HostVerdicts::default();
-        let thumbprint = |index: usize| Thumbprint::of(&index.to_be_bytes());
+    fn the_oldest_verdict_of_a_host_makes_room_for_its_newest() {
+        let mut cache = VerdictCache::new();
+        let host = HostIndex::default();
         for index in 0..=VERDICTS_PER_HOST {
-            verdicts.remember(thumbprint(index), Kind::SelfSigned);
+            cache.remember(host, thumbprint(index), Kind::SelfSigned);
         }
-        assert_eq!(verdicts.kinds.len(), VERDICTS_PER_HOST);
-        assert_eq!(verdicts.oldest_first.len(), VERDICTS_PER_HOST);
-        assert_eq!(verdicts.kinds.get(&thumbprint(0)), None);
-        assert!(verdicts.kinds.contains_key(&thumbprint(VERDICTS_PER_HOST)));
+        let known = &cache.hosts[&host];
+        assert_eq!(cache.held, VERDICTS_PER_HOST);
+        assert_eq!(known.kinds.len(), VERDICTS_PER_HOST);
+        assert_eq!(known.oldest_first.len(), VERDICTS_PER_HOST);
+        assert_eq!(known.kinds.get(&thumbprint(0)), None);
+        assert!(known.kinds.contains_key(&thumbprint(VERDICTS_PER_HOST)));
+    }
+
+    #[test]
+    fn all_hosts_together_hold_no_more_than_the_bound() {
+        let mut cache = VerdictCache::new();
+        for index in 0..=VERDICTS {
+            cache.remember(
+                HostIndex::nth(index / 200),
+                thumbprint(index),
+                Kind::CaSigned,
+            );
+            let held: usize = cache.hosts.values().map(|known| known.kinds.len()).sum();
+            assert_eq!(cache.held, held);
+            if index % 1000 == 0 {
+                assert!(held <= VERDICTS);
+            }
+        }
+        assert_eq!(cache.held, 1);
     }
 }

@@ -14,7 +14,7 @@ use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use self::raw::{Extensions, RawCertificate};
 use crate::signature::{AlgorithmProblem, PublicKey, SignatureAlgorithm};
 use crate::wire::cert_header::Encoding;
-use crate::wire::pem;
+use crate::wire::name;
 use crate::wire::thumbprint::Thumbprint;
 
 /// A certificate that parsed: every field the rules ask for, none of them judged.
@@ -112,13 +112,6 @@ pub enum AlternativeName {
 pub struct MalformedCertificate(&'static str);
 
 impl LeafCert {
-    /// Reads one certificate in PEM, plain or URL-encoded; see [`LeafCert::parse`].
-    pub fn from_pem(text: &[u8]) -> Result<Self, MalformedCertificate> {
-        let der = pem::decode_one(text)
-            .map_err(|_| MalformedCertificate("not exactly one certificate in PEM"))?;
-        Self::parse(der)
-    }
-
     /// Reads one certificate in DER (RFC 5280 section 4.1); bytes left over are an error.
     ///
     /// Repeated extensions, and an extension the rules look at that does not decode, are errors.
@@ -128,6 +121,9 @@ impl LeafCert {
         let raw = RawCertificate::parse(&der).map_err(not_der)?;
         if raw.algorithm != raw.signed_algorithm {
             return Err(MalformedCertificate("two different signature algorithms"));
+        }
+        if !name::is_well_formed(raw.issuer) || !name::is_well_formed(raw.subject) {
+            return Err(MalformedCertificate("a name does not decode"));
         }
         if raw.version == Version::Older && raw.extensions.is_some() {
             return Err(MalformedCertificate(

@@ -40,7 +40,11 @@ pub fn decide<'a>(
 ) -> Decision<'a> {
     match edits_for(request, config, now, verdicts) {
         Ok(edits) => Decision::Forward(edits),
-        Err(refusal) => Decision::Refuse(refusal),
+        Err((reason, class)) => Decision::Refuse(Refusal {
+            reason,
+            class,
+            identity_claims: outside::identity_claims(request, config),
+        }),
     }
 }
 
@@ -49,26 +53,21 @@ fn edits_for<'a>(
     config: &'a Config,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Edits<'a>, Refusal> {
-    let connection = request.connection.map_err(Reason::HostUnsupported)?;
-    let name = host_name(request)?;
-    let target = Target::parse(request)?;
-    let tls = match &connection.transport {
-        Transport::Tls(tls) => tls,
-        Transport::Plain => return Err(Reason::HttpsRequired.into()),
-    };
-    let (index, host, surface) = config.find(&name).ok_or(Reason::UnknownHost)?;
+) -> Result<Edits<'a>, (Reason, EndpointClass)> {
+    let other = |reason| (reason, EndpointClass::Other);
+    let connection = request
+        .connection
+        .map_err(Reason::HostUnsupported)
+        .map_err(other)?;
+    let name = host_name(request).map_err(other)?;
+    let target = Target::parse(request).map_err(other)?;
+    let tls = protected(connection).map_err(other)?;
+    let (index, host, surface) = config.find(&name).ok_or(other(Reason::UnknownHost))?;
     if surface == Surface::MtlsAlias {
-        check_server_name(tls, &name)?;
-        check_early_data(request)?;
+        check_server_name(tls, &name).map_err(other)?;
+        check_early_data(request).map_err(other)?;
     }
-    let outside = OutsideFields::inspect(request, config, host)?;
-    let refuse = |reason, class| Refusal {
-        reason,
-        class,
-        identity_claims: outside.identity_claims,
-    };
-    let other = |reason| refuse(reason, EndpointClass::Other);
+    let outside = OutsideFields::inspect(request, config, host).map_err(other)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
     if surface == Surface::MtlsAlias && is_upgrade {
         return Err(other(Reason::UpgradeNotAllowed));
@@ -82,13 +81,21 @@ fn edits_for<'a>(
             if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
                 Client::Anonymous
             } else {
-                let at = |reason| refuse(reason, endpoint.class);
-                client::judge(tls, host, index, now, verdicts).map_err(at)?
+                client::judge(tls, host, index, now, verdicts)
+                    .map_err(|reason| (reason, endpoint.class))?
             }
         }
     };
     let address = client_address(request, connection, host);
     Ok(toward_origin(host, surface, address, client, outside))
+}
+
+/// what the TLS handshake said, where there was one.
+fn protected(connection: &Connection) -> Result<&Tls, Reason> {
+    match &connection.transport {
+        Transport::Tls(tls) => Ok(tls),
+        Transport::Plain => Err(Reason::HttpsRequired),
+    }
 }
 
 /// the one host name of the request.

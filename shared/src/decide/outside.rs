@@ -104,3 +104,15 @@ impl OutsideFields {
         Ok(())
     }
 }
+
+/// How many fields claim an identity, of a request that is refused before they are sorted.
+pub(super) fn identity_claims(request: &Request<'_>, config: &Config) -> u32 {
+    let is_claim =
+        |name: &[u8]| header::classify(name) == FieldClass::Identity || config.owns_field(name);
+    let claims = request
+        .fields
+        .iter()
+        .filter(|(name, _)| is_claim(name))
+        .count();
+    u32::try_from(claims).unwrap_or(u32::MAX)
+}

@@ -92,11 +92,15 @@ impl Refusal {
                 Some(format!("{scheme} realm=\"oauth\"")),
             ),
             // RFC 6750 section 3.1: no error code where no credentials were sent.
-            (EndpointClass::Resource, None) => (401, "invalid_request", Some("Bearer".to_owned())),
+            (EndpointClass::Resource, None) => (
+                401,
+                "invalid_request",
+                Some("Bearer realm=\"oauth\"".to_owned()),
+            ),
             (EndpointClass::Resource, Some(_)) => (
                 401,
                 "invalid_token",
-                Some("Bearer error=\"invalid_token\"".to_owned()),
+                Some("Bearer realm=\"oauth\", error=\"invalid_token\"".to_owned()),
             ),
             (EndpointClass::Other, _) => (400, "invalid_request", None),
         }
@@ -118,12 +122,44 @@ impl Refusal {
             ("code", Some(self.reason.code())),
             ("reason", Some(&self.reason.to_string())),
             ("method", Some(&shown(request.method))),
-            ("host", request.authority.map(shown).as_deref()),
-            ("path", path.map(shown).as_deref()),
+            ("host", host(request).map(shown).as_deref()),
+            ("path", path.map(shown_path).as_deref()),
             ("thumbprint", thumbprint.as_deref()),
             ("request_id", Some(request_id)),
         ])
     }
+}
+
+/// The host name as it was sent, wherever it stood.
+fn host<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
+    let mut fields = request.fields.iter();
+    let mut field = || fields.find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+    request
+        .authority
+        .or_else(|| field().map(|(_, value)| *value))
+}
+
+/// A path without the segments that can hold an email address.
+fn shown_path(path: &[u8]) -> String {
+    let can_hold_email = |segment: &[u8]| {
+        segment.contains(&b'@') || segment.windows(3).any(|window| window == b"%40")
+    };
+    let mut text = String::new();
+    for (index, segment) in path.split(|byte| *byte == b'/').enumerate() {
+        if index > 0 {
+            text.push('/');
+        }
+        if can_hold_email(segment) {
+            text.push_str("[email]");
+        } else {
+            text.push_str(&shown(segment));
+        }
+        if text.len() > LOGGED_BYTES {
+            text.truncate(LOGGED_BYTES);
+            break;
+        }
+    }
+    text
 }
 
 /// A client's text as a log may show it: printable ASCII, the rest escaped, and not too long.

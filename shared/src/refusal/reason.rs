@@ -111,7 +111,7 @@ pub enum TooLarge {
         /// The most the origin takes.
         limit: usize,
     },
-    /// The host program could not show a certificate of this size.
+    /// It is too large for the host program to show, or for any header to carry.
     NotShown,
 }
 
@@ -345,7 +345,9 @@ impl Reason {
                     "the client certificate takes {bytes} bytes in its header, at most {limit} are allowed"
                 );
             }
-            Self::CertificateTooLarge(TooLarge::NotShown) => "the client certificate is too large",
+            Self::CertificateTooLarge(TooLarge::NotShown) => {
+                "the client certificate is too large for any header"
+            }
             Self::HostUnsupported(_) => "the service is not available",
         };
         text.to_owned()

@@ -38,7 +38,7 @@ impl DistinguishedName {
     /// Whether a certificate's name, the DER of an RDNSequence, has the same attributes with the
     /// same texts in the same order.
     ///
-    /// String types may differ (UTF8String against PrintableString); letter case and spaces may
+    /// String types may differ (UTF8String, PrintableString, BMPString ...); letter case and spaces may
     /// not, although RFC 5280 section 7.1 would fold them: a list that admits says exactly whom.
     pub fn is(&self, der: &[u8]) -> bool {
         self.try_is(der).unwrap_or(false)
@@ -71,19 +71,57 @@ fn is_part(part: &[Attribute], set: &[u8]) -> der::Result<bool> {
         let (oid, value) = reader.sequence(|reader| {
             Ok::<_, der::Error>((AnyRef::decode(reader)?, AnyRef::decode(reader)?))
         })?;
-        let is_text = matches!(
-            value.tag(),
-            Tag::Utf8String | Tag::PrintableString | Tag::Ia5String
-        );
-        let is_listed = |(listed, text): &Attribute| {
-            listed.as_slice() == oid.value() && text.as_bytes() == value.value()
-        };
-        if oid.tag() != Tag::ObjectIdentifier || !is_text || !part.iter().any(is_listed) {
+        let is_listed =
+            |(listed, text): &Attribute| listed.as_slice() == oid.value() && is_text(&value, text);
+        if !part.iter().any(is_listed) {
             return Ok(false);
         }
         attributes = attributes.saturating_add(1);
     }
     Ok(attributes == part.len())
+}
+
+/// Whether the value, whatever its string type, says the text.
+fn is_text(value: &AnyRef<'_>, text: &str) -> bool {
+    let bytes = value.value();
+    match value.tag() {
+        // Older authorities write Latin-1 where T.61 is said.
+        Tag::TeletexString => text.chars().eq(bytes.iter().copied().map(char::from)),
+        Tag::BmpString => {
+            let units = bytes.chunks_exact(2).map(|pair| match pair {
+                [high, low] => u16::from_be_bytes([*high, *low]),
+                _ => 0,
+            });
+            bytes.len().is_multiple_of(2) && text.encode_utf16().eq(units)
+        }
+        _ => text.as_bytes() == bytes,
+    }
+}
+
+/// Whether the DER is an RDNSequence (RFC 5280 section 4.1.2.4) down to each attribute, so that
+/// [`DistinguishedName::is`] speaks of all of it.
+pub(crate) fn is_well_formed(der: &[u8]) -> bool {
+    let check = || {
+        let mut reader = SliceReader::new(der)?;
+        reader.sequence(|reader| {
+            while !reader.is_finished() {
+                let set = AnyRef::decode(reader)?;
+                set.tag().assert_eq(Tag::Set)?;
+                let mut attributes = SliceReader::new(set.value())?;
+                while !attributes.is_finished() {
+                    attributes.sequence(|reader| {
+                        Tag::peek(reader)?.assert_eq(Tag::ObjectIdentifier)?;
+                        AnyRef::decode(reader)?;
+                        AnyRef::decode(reader)?;
+                        Ok::<_, der::Error>(())
+                    })?;
+                }
+            }
+            Ok::<_, der::Error>(())
+        })?;
+        reader.finish()
+    };
+    check().is_ok()
 }
 
 impl core::str::FromStr for DistinguishedName {
@@ -209,6 +247,46 @@ mod tests {
         );
         check("CN=M\\C3\\BCller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
         check("CN=M\u{fc}ller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
+    }
+
+    /// A name with one attribute, CN, of this string type.
+    fn der(tag: u8, value: &[u8]) -> Vec<u8> {
+        let wrapped = |tag: u8, content: &[u8]| {
+            let mut element = std::vec![tag, u8::try_from(content.len()).unwrap()];
+            element.extend_from_slice(content);
+            element
+        };
+        let mut attribute = wrapped(0x06, &[0x55, 4, 3]);
+        attribute.extend(wrapped(tag, value));
+        wrapped(0x30, &wrapped(0x31, &wrapped(0x30, &attribute)))
+    }
+
+    #[test]
+    fn string_types_do_not_hide_a_name() {
+        let listed: DistinguishedName = "CN=M\u{fc}ller".parse().unwrap();
+        assert!(listed.is(&der(0x0c, "M\u{fc}ller".as_bytes())));
+        assert!(listed.is(&der(0x14, b"M\xfcller")));
+        assert!(listed.is(&der(0x1e, b"\0M\0\xfc\0l\0l\0e\0r")));
+        assert!(!listed.is(&der(0x1e, b"\0M\0\xfc\0l\0l\0e\0r\0")));
+        assert!(!listed.is(&der(0x0c, b"M\xfcller")));
+        assert!(!listed.is(&der(0x0c, b"Muller")));
+    }
+
+    #[test]
+    fn only_a_name_is_well_formed() {
+        assert!(is_well_formed(&der(0x0c, b"a")));
+        assert!(is_well_formed(&[0x30, 0]));
+        let mut cut = der(0x0c, b"a");
+        cut.pop();
+        // A tag no reader knows, a set that is none, a cut and a longer element.
+        for wrong in [
+            der(0x1c, b"\0\0\0a"),
+            std::vec![0x30, 2, 0x30, 0],
+            cut,
+            std::vec![0x30, 0, 0],
+        ] {
+            assert!(!is_well_formed(&wrong), "{wrong:x?}");
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn refusals() -> Result<String, Box<dyn Error>> {
          | endpoint | without `Authorization` | with `Authorization` |\n\
          | --- | --- | --- |\n\
          | token, PAR | 400 `invalid_client` | 401 `invalid_client`, challenge of the scheme used |\n\
-         | resource | 401 `invalid_request`, challenge `Bearer` | 401 `invalid_token`, challenge `Bearer error=\"invalid_token\"` |\n\
+         | resource | 401 `invalid_request`, challenge `Bearer` | 401 `invalid_token`, challenge `Bearer` with `error=\"invalid_token\"` |\n\
          | other | 400 `invalid_request` | 400 `invalid_request` |\n\n\
          | `edge_code` | rule | status | what the client is told | what to do |\n\
          | --- | --- | --- | --- | --- |\n",

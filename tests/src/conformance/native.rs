@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use auth_edge::certificate::LeafCert;
 use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -91,17 +90,15 @@ fn certificate(vector: &Vector, pki: &Pki) -> Result<ClientCertificate, Box<dyn 
         return Ok(ClientCertificate::None);
     };
     let identity = pki.get(name)?;
-    Ok(match LeafCert::parse(identity.leaf().to_vec()) {
-        Err(_) => ClientCertificate::Malformed,
-        Ok(leaf) => ClientCertificate::Parsed {
-            leaf: Box::new(leaf),
-            host_verdict: if identity.host_verified {
-                HostVerdict::Verified
-            } else {
-                HostVerdict::NotVerified
-            },
-        },
-    })
+    let host_verdict = if identity.host_verified {
+        HostVerdict::Verified
+    } else {
+        HostVerdict::NotVerified
+    };
+    Ok(ClientCertificate::from_der(
+        identity.leaf().to_vec(),
+        host_verdict,
+    ))
 }
 
 /// a log line is JSON and holds no query and no header value.

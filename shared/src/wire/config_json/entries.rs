@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::texts::{Authority, DnsPattern, NonEmpty, Path, SecretName, Serial, TenantName};
+use crate::config::{AliasPath, CertificateFields, CertificatePolicy};
 use crate::header::HeaderName;
 use crate::host_name::HostName;
 use crate::network::Network;
@@ -75,15 +76,15 @@ settings! {
     /// Whether client certificates are accepted, and under which name; `alias` unless given.
     mtls: Mtls,
     /// Which client certificates are accepted.
-    client_certificates: Arc<CertificatesEntry>,
+    client_certificates: Arc<CertificatePolicy>,
     /// The paths served on the mTLS alias; the profile's unless given.
-    mtls_paths: Arc<Vec<PathEntry>>,
+    mtls_paths: Arc<[AliasPath]>,
     /// How the origin is told of a client certificate; `auth0` unless given.
-    certificate_headers: Arc<HeadersEntry>,
+    certificate_headers: Arc<CertificateFields>,
     /// What is done with CORS preflights on the paths of the mTLS alias; `refuse` unless given.
     cors_preflight: Preflight,
     /// Networks of proxies in front of the edge whose `x-forwarded-for` is believed.
-    trusted_proxies: Arc<Vec<Text<Network>>>,
+    trusted_proxies: Arc<[Network]>,
     /// The field that carries the client's address to the origin; `x-forwarded-for` unless given.
     client_ip_header: Text<HeaderName>,
     /// The field that carries the tenant to the origin.

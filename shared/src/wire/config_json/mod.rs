@@ -4,38 +4,30 @@
 //! One file serves every host program. Unknown members are errors, an error names the JSON path,
 //! what was found and what was expected, and no error holds a secret.
 
+mod convert;
 mod entries;
 mod texts;
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::convert::preset_fields;
 use self::entries::{
-    AllowEntry, CertificatesEntry, ClassName, DenyEntry, EncodingName, File, HeadersEntry,
-    HeadersPreset, HostEntry, Mtls, OriginMatches, PathEntry, Preflight, ProfileName, SecretSource,
-    SelfSignedEntry, Settings, Verifier,
+    File, HeadersPreset, HostEntry, Mtls, OriginMatches, Preflight, ProfileName, SecretSource,
+    Settings,
 };
 pub use self::entries::{MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS};
-use self::texts::DnsPattern;
 use crate::config::{
-    AliasPath, CaSignedPolicy, CertificateFields, CertificateList, CertificatePolicy, Config,
-    CorsPreflight, Host, ListedName, Origin, SelfSignedPolicy, Surface, TenantField, VerifiedBy,
+    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Surface, TenantField,
 };
-use crate::endpoint::{EndpointClass, Profile};
+use crate::endpoint::Profile;
 use crate::header::{self, HeaderName};
 use crate::host_name::HostName;
 use crate::secret::Secret;
-use crate::wire::cert_header::Encoding;
 pub use crate::wire::json::ConfigError;
-use crate::wire::json::{Bounded, FromJson, Json, Text};
-
-/// What Auth0 takes at most in `client-certificate`, in bytes (R-21).
-const AUTH0_CERTIFICATE_BYTES: usize = 4096;
-/// The limit of other certificate fields unless configured: what Cloudflare shows at most.
-const OTHER_CERTIFICATE_BYTES: usize = 10 * 1024;
+use crate::wire::json::{Bounded, FromJson, Json};
 
 /// Reads a configuration file; `environment` gives the host program's secrets by name.
 pub fn parse(
@@ -114,15 +106,13 @@ impl Context<'_> {
         let settings = entry.settings(self.defaults);
         let custom_domain = entry.custom_domain.0.clone();
         let mtls_alias = mtls_alias(entry, &settings, &custom_domain)?;
-        let certificate_fields = match settings.certificate_headers.as_deref() {
-            Some(entry) => certificate_fields(entry),
-            None => preset_fields(HeadersPreset::Auth0),
-        };
+        let certificate_fields = settings
+            .certificate_headers
+            .clone()
+            .unwrap_or_else(|| Arc::new(preset_fields(HeadersPreset::Auth0)));
         let certificates = match (&settings.client_certificates, &mtls_alias) {
-            (Some(entry), _) => {
-                certificate_policy(entry).map_err(|error| error.in_member("client_certificates"))?
-            }
-            (None, None) => CertificatePolicy::default(),
+            (Some(policy), Some(_)) => Arc::clone(policy),
+            (_, None) => Arc::new(CertificatePolicy::default()),
             (None, Some(_)) => {
                 return Err(ConfigError::new(
                     ".client_certificates",
@@ -153,18 +143,16 @@ impl Context<'_> {
                 authority: entry.origin.host.0.0.clone(),
                 api_key: self.api_key(entry, profile)?,
             },
-            alias_paths: alias_paths(profile, settings.mtls_paths.as_deref())?,
+            alias_paths: settings
+                .mtls_paths
+                .unwrap_or_else(|| profile_paths(profile)),
             cors_preflight: match settings.cors_preflight {
                 Some(Preflight::Forward) => CorsPreflight::Forward,
                 Some(Preflight::Refuse) | None => CorsPreflight::Refuse,
             },
-            certificates: Arc::new(certificates),
+            certificates,
             certificate_fields,
-            trusted_proxies: settings
-                .trusted_proxies
-                .iter()
-                .flat_map(|networks| networks.iter().map(|network| network.0))
-                .collect(),
+            trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             client_address_field: match settings.client_ip_header {
                 Some(name) => name.0,
                 None => HeaderName::from_known(header::X_FORWARDED_FOR),
@@ -243,47 +231,6 @@ fn tenant(entry: &HostEntry, settings: &Settings) -> Result<Option<TenantField>,
     }
 }
 
-fn certificate_fields(entry: &HeadersEntry) -> CertificateFields {
-    match entry {
-        HeadersEntry::Preset(preset) => preset_fields(*preset),
-        HeadersEntry::Custom(custom) => CertificateFields {
-            certificate: custom.certificate.0.clone(),
-            encoding: match custom.encoding {
-                EncodingName::UrlEncodedPem => Encoding::UrlEncodedPem,
-                EncodingName::Rfc9440 => Encoding::Rfc9440,
-                EncodingName::Base64Der => Encoding::Base64Der,
-            },
-            max_bytes: custom
-                .max_bytes
-                .and_then(|bytes| usize::try_from(bytes.0).ok())
-                .unwrap_or(OTHER_CERTIFICATE_BYTES),
-            verdict: custom.verdict.as_ref().map(|name| name.0.clone()),
-        },
-    }
-}
-
-fn preset_fields(preset: HeadersPreset) -> CertificateFields {
-    let without_verdict = |certificate, encoding| CertificateFields {
-        certificate: HeaderName::from_known(certificate),
-        encoding,
-        max_bytes: OTHER_CERTIFICATE_BYTES,
-        verdict: None,
-    };
-    match preset {
-        HeadersPreset::Auth0 => CertificateFields {
-            certificate: HeaderName::from_known(header::CLIENT_CERTIFICATE),
-            encoding: Encoding::UrlEncodedPem,
-            max_bytes: AUTH0_CERTIFICATE_BYTES,
-            verdict: Some(HeaderName::from_known(
-                header::CLIENT_CERTIFICATE_CA_VERIFIED,
-            )),
-        },
-        HeadersPreset::Rfc9440 => without_verdict(header::CLIENT_CERT, Encoding::Rfc9440),
-        HeadersPreset::KeycloakNginx => without_verdict("ssl-client-cert", Encoding::UrlEncodedPem),
-        HeadersPreset::KeycloakHaproxy => without_verdict("ssl_client_cert", Encoding::Base64Der),
-    }
-}
-
 /// Each field the edge sets carries one thing.
 fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
     let fields = &host.certificate_fields;
@@ -293,6 +240,8 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
         ("", Some(header::X_FORWARDED_PROTO)),
         ("", Some(header::X_FORWARDED_HOST)),
         ("", Some(header::CNAME_API_KEY)),
+        // Its value has a grammar of its own (RFC 7239), which a bare address does not follow.
+        ("", Some("forwarded")),
         (
             ".client_ip_header",
             Some(host.client_address_field.as_str()),
@@ -301,11 +250,10 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
         (".certificate_headers", Some(fields.certificate.as_str())),
         (".certificate_headers", verdict),
     ];
-    let mut seen = BTreeSet::new();
-    for (path, name) in roles {
-        if let Some(name) = name
-            && !seen.insert(name)
-        {
+    for (index, (path, name)) in roles.iter().enumerate() {
+        let Some(name) = name else { continue };
+        let mut earlier = roles.iter().take(index).filter_map(|(_, name)| *name);
+        if earlier.any(|other| header::folds_to_same(other.as_bytes(), name.as_bytes())) {
             let problem = format!(
                 "found `{name}`, which carries something else already, expected another field"
             );
@@ -315,151 +263,10 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn alias_paths(
-    profile: Profile,
-    entries: Option<&Vec<PathEntry>>,
-) -> Result<Arc<[AliasPath]>, ConfigError> {
-    let Some(entries) = entries else {
-        let endpoints = profile.alias_endpoints().iter().map(|endpoint| AliasPath {
-            path: endpoint.path.into(),
-            class: endpoint.class,
-        });
-        return Ok(endpoints.collect());
-    };
-    if entries.is_empty() {
-        return Err(ConfigError::new(
-            ".mtls_paths",
-            "found no path, expected at least one",
-        ));
-    }
-    let paths = entries.iter().map(|entry| AliasPath {
-        path: entry.path.0.0.clone(),
-        class: match entry.class {
-            ClassName::Token => EndpointClass::Token,
-            ClassName::Par => EndpointClass::Par,
-            ClassName::Resource => EndpointClass::Resource,
-            ClassName::Other => EndpointClass::Other,
-        },
+fn profile_paths(profile: Profile) -> Arc<[AliasPath]> {
+    let endpoints = profile.alias_endpoints().iter().map(|endpoint| AliasPath {
+        path: endpoint.path.into(),
+        class: endpoint.class,
     });
-    Ok(paths.collect())
-}
-
-fn certificate_policy(entry: &CertificatesEntry) -> Result<CertificatePolicy, ConfigError> {
-    if entry.ca_signed.is_none() && entry.self_signed.is_none() {
-        return Err(ConfigError::here(
-            "found neither `ca_signed` nor `self_signed`, expected at least one",
-        ));
-    }
-    let mut policy = CertificatePolicy {
-        deny: deny_list(entry.deny.as_deref().unwrap_or_default())?,
-        clock_skew_seconds: entry.clock_skew_seconds.map_or(0, |seconds| seconds.0),
-        ..CertificatePolicy::default()
-    };
-    if let Some(ca_signed) = &entry.ca_signed {
-        let allow = ca_signed.allow.as_deref().map(allow_list).transpose();
-        policy.ca_signed = Some(CaSignedPolicy {
-            verified_by: match ca_signed.verified_by {
-                Verifier::Host => VerifiedBy::Host,
-            },
-            allow: allow.map_err(|error| error.in_member("ca_signed"))?,
-        });
-    }
-    policy.self_signed = entry.self_signed.as_ref().map(|entry| match entry {
-        SelfSignedEntry::Forward => SelfSignedPolicy::Forward,
-        SelfSignedEntry::Registered(thumbprints) => {
-            let mut registered = BTreeSet::new();
-            for thumbprint in thumbprints {
-                registered.insert(thumbprint.0);
-            }
-            SelfSignedPolicy::Registered(registered)
-        }
-    });
-    Ok(policy)
-}
-
-fn allow_list(entries: &[AllowEntry]) -> Result<CertificateList, ConfigError> {
-    let mut list = CertificateList::default();
-    for (index, entry) in entries.iter().enumerate() {
-        add_allowed(&mut list, entry).ok_or_else(|| {
-            ConfigError::here(
-                "found another combination, expected exactly one of `thumbprint`, `issuer` with `serial`, \
-                 `subject`, `san_dns`, `san_uri`, `san_email`",
-            )
-            .in_element(index)
-            .in_member("allow")
-        })?;
-    }
-    Ok(list)
-}
-
-fn add_allowed(list: &mut CertificateList, entry: &AllowEntry) -> Option<()> {
-    let AllowEntry {
-        thumbprint,
-        issuer,
-        serial,
-        subject,
-        san_dns,
-        san_uri,
-        san_email,
-    } = entry;
-    match (
-        thumbprint, issuer, serial, subject, san_dns, san_uri, san_email,
-    ) {
-        (Some(Text(thumbprint)), None, None, None, None, None, None) => {
-            list.thumbprints.insert(*thumbprint);
-        }
-        (None, Some(Text(issuer)), Some(Text(serial)), None, None, None, None) => {
-            let serial = serial.0.clone();
-            list.names
-                .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
-        }
-        (None, None, None, Some(Text(subject)), None, None, None) => {
-            list.names.push(ListedName::Subject(subject.clone()));
-        }
-        (None, None, None, None, Some(Text(name)), None, None) => {
-            list.names.push(match name {
-                DnsPattern::Exact(name) => ListedName::SanDns(name.clone()),
-                DnsPattern::OneLabelUnder(suffix) => ListedName::SanDnsUnder(suffix.clone()),
-            });
-        }
-        (None, None, None, None, None, Some(Text(uri)), None) => {
-            list.names.push(ListedName::SanUri(uri.0.clone()));
-        }
-        (None, None, None, None, None, None, Some(Text(email))) => {
-            list.names.push(ListedName::SanEmail(email.0.clone()));
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-fn deny_list(entries: &[DenyEntry]) -> Result<CertificateList, ConfigError> {
-    let mut list = CertificateList::default();
-    for (index, entry) in entries.iter().enumerate() {
-        match (
-            &entry.thumbprint,
-            &entry.issuer,
-            &entry.serial,
-            &entry.key_thumbprint,
-        ) {
-            (Some(Text(thumbprint)), None, None, None) => {
-                list.thumbprints.insert(*thumbprint);
-            }
-            (None, Some(Text(issuer)), Some(Text(serial)), None) => {
-                let serial = serial.0.clone();
-                list.names
-                    .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
-            }
-            (None, None, None, Some(Text(key))) => {
-                list.keys.insert(*key);
-            }
-            _ => {
-                let error = ConfigError::here(
-                    "found another combination, expected exactly one of `thumbprint`, `issuer` with `serial`, `key_thumbprint`",
-                );
-                return Err(error.in_element(index).in_member("deny"));
-            }
-        }
-    }
-    Ok(list)
+    endpoints.collect()
 }

@@ -69,6 +69,7 @@ impl FromStr for Authority {
     fn from_str(text: &str) -> Result<Self, ()> {
         let name = HostName::from_authority(text.as_bytes()).map_err(|_| ())?;
         Ok(Self(match text.split_once(':') {
+            Some((_, port)) if port.starts_with('0') => return Err(()),
             Some((_, port)) => format!("{name}:{port}"),
             None => name.into(),
         }))
