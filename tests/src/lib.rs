@@ -7,6 +7,7 @@
 
 pub mod arguments;
 pub mod conformance;
+pub mod demo;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

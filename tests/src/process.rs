@@ -26,9 +26,11 @@ const ADMIN_LIMIT: Duration = Duration::from_secs(10);
 const ADMIN_ANYWHERE: &str =
     r#"{"admin":{"address":{"socket_address":{"address":"127.0.0.1","port_value":0}}}}"#;
 
-/// Kills Envoy and removes its files when this process dies without dropping anything: the pipe on
-/// standard input closes then. Signals from a terminal must not end the watch before that.
-const WATCH: &str = r#"trap '' INT TERM HUP; read -r _; kill -KILL "$1" 2>/dev/null; rm -rf "$2""#;
+/// Kills a process and removes its files when this process dies without dropping anything: the pipe
+/// on standard input closes then. Signals from a terminal must not end the watch before that.
+const WATCH: &str = r#"trap '' INT TERM HUP; read -r _
+[ -z "$2" ] || kill -KILL "$2" 2>/dev/null
+rm -rf "$1""#;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -96,12 +98,43 @@ impl fmt::Display for ProcessError {
 
 impl std::error::Error for ProcessError {}
 
+/// Removes a directory when this process dies without dropping anything; nothing when dropped.
+#[derive(Debug)]
+pub struct Watch(Child);
+
+impl Watch {
+    /// Watches over a directory.
+    pub fn over(directory: &Path) -> Result<Self, ProcessError> {
+        Self::start(directory, None)
+    }
+
+    fn start(directory: &Path, process: Option<u32>) -> Result<Self, ProcessError> {
+        Command::new("sh")
+            .args(["-c", WATCH, "sh"])
+            .arg(directory)
+            .args(process.map(|id| id.to_string()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Self)
+            .map_err(ProcessError::io("start a watch"))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A running Envoy; it is stopped and its files are removed when dropped.
 #[derive(Debug)]
 pub struct Envoy {
     child: Child,
     // Ends before the child is reaped, so that it cannot kill a stranger with the same number.
-    watch: Option<Child>,
+    watch: Option<Watch>,
     admin: SocketAddr,
     directory: TempDir,
 }
@@ -126,6 +159,13 @@ impl Envoy {
             .prefix("auth-edge-envoy-")
             .tempdir()
             .map_err(ProcessError::io("make a directory"))?;
+        Self::launch_in(directory, launch)
+    }
+
+    /// Like `launch`, in a directory that holds the files the configuration names.
+    ///
+    /// It is Envoy's working directory, gets the configuration and the log, and is removed at the end.
+    pub fn launch_in(directory: TempDir, launch: &Launch<'_>) -> Result<Self, ProcessError> {
         let json = launch.config.trim_start().starts_with('{');
         let config = directory
             .path()
@@ -161,20 +201,12 @@ impl Envoy {
             admin: unknown,
             directory,
         };
-        envoy.watch = Some(envoy.watch()?);
+        envoy.watch = Some(Watch::start(
+            envoy.directory.path(),
+            Some(envoy.child.id()),
+        )?);
         envoy.await_ready()?;
         Ok(envoy)
-    }
-
-    fn watch(&self) -> Result<Child, ProcessError> {
-        Command::new("sh")
-            .args(["-c", WATCH, "sh", &self.child.id().to_string()])
-            .arg(self.directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(ProcessError::io("watch envoy"))
     }
 
     fn await_ready(&mut self) -> Result<(), ProcessError> {
@@ -313,10 +345,7 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        if let Some(mut watch) = self.watch.take() {
-            drop(watch.kill());
-            drop(watch.wait());
-        }
+        drop(self.watch.take());
         self.stop();
     }
 }

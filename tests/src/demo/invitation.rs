@@ -1,0 +1,62 @@
+//! What to try while the demo stays up.
+
+use super::stage::{CA_SIGNED, SELF_SIGNED, Stage};
+use super::{ALIAS, DOMAIN};
+
+/// Prints commands for another terminal.
+pub(super) fn print(stage: &Stage) {
+    let folder = stage.envoy.directory().display();
+    let port = stage.edge.port();
+    let curl = |what: &str, more: &str| {
+        println!("\n# {what}");
+        println!("curl --cacert {folder}/certs/origin-authorities.pem {more}");
+    };
+    let form = |client: &str| {
+        format!(
+            "-d grant_type=client_credentials -d client_id={client} -d scope=api:read \\\n  \
+             -d resource=https://{DOMAIN}:{port}/api"
+        )
+    };
+    let token = |client: &str, host: &str, more: &str| {
+        format!(
+            "{more}\\\n  https://{host}:{port}/oauth/token \\\n  {}",
+            form(client)
+        )
+    };
+    let certificate = |name: &str| {
+        format!("\\\n  --cert {folder}/clients/{name}.pem --key {folder}/clients/{name}.key ")
+    };
+    println!(
+        "\nThe edge is at https://{DOMAIN}:{port} and https://{ALIAS}:{port}. In another terminal:"
+    );
+    curl(
+        "a token with a CA-signed certificate: 200",
+        &token("client-1", ALIAS, &certificate(CA_SIGNED)),
+    );
+    curl(
+        "a token with a self-signed certificate: 200",
+        &token("client-3", ALIAS, &certificate(SELF_SIGNED)),
+    );
+    curl(
+        // Some curl versions drop an HTTP/2 answer that comes before they have sent the body.
+        "no certificate: 400, refused by the edge with certificate_required",
+        &token("client-1", ALIAS, "--http1.1 "),
+    );
+    curl(
+        "forged certificate headers: 401 from the origin, which never sees them",
+        &token(
+            "client-1",
+            DOMAIN,
+            &format!("\\\n  -H @{folder}/clients/forged-headers.txt "),
+        ),
+    );
+    println!("\n# what the filter counted");
+    println!(
+        "curl 'http://{}/stats?usedonly&filter=wasmcustom.auth_edge'",
+        stage.envoy.admin_address()
+    );
+    println!("\n# what the origin saw, and what Envoy logs");
+    println!("tail -n 1 {folder}/audit.jsonl");
+    println!("tail -n 3 {folder}/envoy.log");
+    println!("\nCtrl-C ends everything and removes {folder}.");
+}

@@ -1,0 +1,104 @@
+//! The demo: a real client and real attacks against the Envoy of `envoy-demo`, and a place to try
+//! things afterwards.
+//!
+//! Everything is made anew in one folder and removed at the end, also when this process is killed.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+mod around;
+mod attempt;
+mod audit;
+mod client;
+mod invitation;
+mod node;
+mod script;
+mod stage;
+mod table;
+
+pub use table::Count;
+
+use stage::Stage;
+
+/// The public name, as in the shipped configuration.
+const DOMAIN: &str = "login.localhost";
+/// Its mTLS alias.
+const ALIAS: &str = "mtls.login.localhost";
+/// The origin.
+const ORIGIN: &str = "origin.localhost";
+
+/// How often the programs are looked after while nothing happens.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Envoy.
+    pub envoy: PathBuf,
+    /// The filter.
+    pub wasm: PathBuf,
+    /// Node.js.
+    pub node: PathBuf,
+    /// The folder with the npm packages of `envoy-demo`.
+    pub npm_root: PathBuf,
+    /// When to end.
+    pub stay: Stay,
+}
+
+/// When the demo ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// After the table.
+    Once,
+    /// With Ctrl-C.
+    UntilInterrupted,
+}
+
+/// Runs the demo.
+pub fn run(options: &Options) -> Result<Count, Box<dyn Error>> {
+    let (mut stage, mut audit) = Stage::build(options)?;
+    progress("running the client (openid-client) through every flow");
+    let mut sections = client::run(&stage, &mut audit)?;
+    progress("sending what has to be refused");
+    sections.extend(script::run(&stage, &mut audit)?);
+    let count = table::print(&sections);
+    if options.stay == Stay::UntilInterrupted {
+        println!("{} passed, {} failed", count.passed, count.failed);
+        invitation::print(&stage);
+        until_interrupted(&mut stage)?;
+        println!(
+            "\nstopping, and removing {}",
+            stage.envoy.directory().display()
+        );
+    }
+    Ok(count)
+}
+
+fn until_interrupted(stage: &mut Stage) -> Result<(), Box<dyn Error>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    loop {
+        thread::sleep(LOOK);
+        // Looked at first: a Ctrl-C reaches the other programs too, which then end by themselves.
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if !stage.origin.is_running() {
+            return Err("the origin ended by itself".into());
+        }
+        if let Some(status) = stage.envoy.exit_status()? {
+            let log = stage.envoy.log();
+            return Err(format!("envoy ended by itself ({status}); its log:\n{log}").into());
+        }
+    }
+}
+
+fn progress(what: &str) {
+    println!("  {what}");
+}

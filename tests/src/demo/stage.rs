@@ -1,0 +1,329 @@
+//! Everything the demo runs on: a folder like `envoy-demo`, its certificates, the origin, Envoy.
+
+use std::error::Error;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+
+use super::audit::Audit;
+use super::node::{Node, Origin};
+use super::{ALIAS, DOMAIN, ORIGIN, Options, Stay, progress};
+use crate::pki::{
+    CLIENT_AUTH, Criticality, Extension, Identity, Key, KeyKind, Pki, Template, distinguished_name,
+    encode_uri_component, thumbprint_base64url, thumbprint_hex,
+};
+use crate::process::{Envoy, Launch, Watch};
+
+/// The variable that the shipped configuration takes the API key from.
+const API_KEY_VARIABLE: &str = "LOGIN_CNAME_API_KEY";
+const CALLBACK: &str = "https://app.example.com/callback";
+
+const ENVOY_YAML: &str = include_str!("../../../envoy-demo/envoy.yaml");
+const EDGE_YAML: &str = include_str!("../../../envoy-demo/edge/auth-edge.yaml");
+/// The files that are taken over as they are.
+const AS_SHIPPED: [(&str, &str); 5] = [
+    (
+        "sds/login.yaml",
+        include_str!("../../../envoy-demo/sds/login.yaml"),
+    ),
+    (
+        "sds/mtls.yaml",
+        include_str!("../../../envoy-demo/sds/mtls.yaml"),
+    ),
+    (
+        "sds/client-authorities.yaml",
+        include_str!("../../../envoy-demo/sds/client-authorities.yaml"),
+    ),
+    (
+        "node/origin.mjs",
+        include_str!("../../../envoy-demo/origin.mjs"),
+    ),
+    (
+        "node/client.mjs",
+        include_str!("../../../envoy-demo/client.mjs"),
+    ),
+];
+
+/// The thumbprints that stand in the shipped configuration for those of real clients.
+const EXAMPLE_THUMBPRINTS: [&str; 2] = [
+    "0000000000000000000000000000000000000000000000000000000000000001",
+    "0000000000000000000000000000000000000000000000000000000000000002",
+];
+
+/// The identities that are accepted, and the files that hold them.
+pub(super) const CA_SIGNED: &str = "ca_client";
+/// See [`CA_SIGNED`].
+pub(super) const SELF_SIGNED: &str = "self_signed";
+/// See [`CA_SIGNED`].
+pub(super) const SELF_SIGNED_ED25519: &str = "self_signed_ed25519";
+
+/// A running demo. What is dropped first stands first.
+pub(super) struct Stage {
+    /// The edge.
+    pub(super) envoy: Envoy,
+    /// The authorization server.
+    pub(super) origin: Origin,
+    /// Runs the client.
+    pub(super) node: Node,
+    /// The certificates.
+    pub(super) pki: Pki,
+    /// An admitted client whose certificate has outgrown its header.
+    pub(super) oversized: Identity,
+    /// Where the edge listens.
+    pub(super) edge: SocketAddr,
+    /// Where the health listener listens.
+    pub(super) health: SocketAddr,
+    /// The API key of the origin.
+    pub(super) api_key: String,
+    /// The filter's configuration as it stands in its file.
+    pub(super) edge_yaml: String,
+    _watch: Watch,
+}
+
+impl Stage {
+    /// Makes all files and starts all programs; gives what the origin is going to see as well.
+    pub(super) fn build(options: &Options) -> Result<(Self, Audit), Box<dyn Error>> {
+        let directory = tempfile::Builder::new()
+            .prefix("auth-edge-demo-")
+            .tempdir()?;
+        let watch = Watch::over(directory.path())?;
+        progress("making authorities, certificates and an API key");
+        let pki = Pki::generate()?;
+        let api_key = random_key()?;
+        let edge = free_port(options, 8443)?;
+        let health = free_port(options, 8080)?;
+        let root = directory.path();
+        let edge_yaml = write_files(root, &pki, &options.wasm)?;
+
+        progress("starting the origin (oidc-provider on Node.js)");
+        let node = Node::new(&options.node, &options.npm_root, &root.join("node"))?;
+        let audit = root.join("audit.jsonl");
+        let issuer = format!("https://{DOMAIN}:{}", edge.port());
+        write_json(
+            &root.join("node/origin.json"),
+            &origin_config(root, &audit, &issuer, edge.port()),
+        )?;
+        write_json(
+            &root.join("node/client.json"),
+            &client_config(root, &issuer),
+        )?;
+        let origin = Origin::start(&node, &api_key)?;
+
+        progress("starting Envoy with envoy-demo/envoy.yaml");
+        let config = envoy_yaml(edge, health, origin.address)?;
+        let envoy = Envoy::launch_in(
+            directory,
+            &Launch {
+                binary: &options.envoy,
+                config: &config,
+                env: &[(API_KEY_VARIABLE, &api_key)],
+                concurrency: 2,
+                arguments: &[],
+            },
+        )?;
+        let stage = Self {
+            oversized: oversized(&pki)?,
+            envoy,
+            origin,
+            node,
+            pki,
+            edge,
+            health,
+            api_key,
+            edge_yaml,
+            _watch: watch,
+        };
+        Ok((stage, Audit::new(audit)))
+    }
+
+    /// Moves a configuration of the filter into place, as an operator would.
+    pub(super) fn replace_edge_yaml(&self, text: &str) -> Result<(), Box<dyn Error>> {
+        let folder = self.envoy.directory().join("edge");
+        // Beside the watched folder, so that only the move is seen there.
+        let new = self.envoy.directory().join("auth-edge.yaml.new");
+        fs::write(&new, text)?;
+        fs::rename(new, folder.join("auth-edge.yaml"))?;
+        Ok(())
+    }
+}
+
+/// Replaces the one place where `old` stands; anything else means that the shipped file has changed.
+pub(super) fn replace(text: &str, old: &str, new: &str) -> Result<String, String> {
+    match text.matches(old).count() {
+        1 => Ok(text.replacen(old, new, 1)),
+        count => Err(format!(
+            "`{old}` stands {count} times in the shipped configuration, expected once"
+        )),
+    }
+}
+
+fn random_key() -> Result<String, Box<dyn Error>> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| "no random bytes can be had")?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The nice port when somebody is going to type it and nobody has it, else any.
+fn free_port(options: &Options, nice: u16) -> Result<SocketAddr, Box<dyn Error>> {
+    let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = match options.stay {
+        Stay::UntilInterrupted => listen(nice).or_else(|_| listen(0)),
+        Stay::Once => listen(0),
+    };
+    Ok(listener?.local_addr()?)
+}
+
+fn envoy_yaml(
+    edge: SocketAddr,
+    health: SocketAddr,
+    origin: SocketAddr,
+) -> Result<String, Box<dyn Error>> {
+    let address = |at: SocketAddr| {
+        format!(
+            "socket_address: {{ address: {}, port_value: {} }}",
+            at.ip(),
+            at.port()
+        )
+    };
+    let mut text = ENVOY_YAML.to_owned();
+    for (shipped, here) in [
+        ("0.0.0.0, port_value: 8443", edge),
+        ("0.0.0.0, port_value: 8080", health),
+        ("origin.localhost, port_value: 9443", origin),
+    ] {
+        let shipped = format!("socket_address: {{ address: {shipped} }}");
+        text = replace(&text, &shipped, &address(here))?;
+    }
+    Ok(text)
+}
+
+/// Writes all files but those that hold a port; gives the filter's configuration.
+fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Error>> {
+    for folder in ["certs", "clients", "edge", "node", "sds"] {
+        fs::create_dir(root.join(folder))?;
+    }
+    for (name, text) in AS_SHIPPED {
+        fs::write(root.join(name), text)?;
+    }
+    fs::copy(wasm, root.join("auth_edge_filter.wasm"))?;
+    fs::write(
+        root.join("certs/origin-authorities.pem"),
+        pki.server_ca_pem(),
+    )?;
+    fs::write(root.join("certs/client-authorities.pem"), pki.ca_pem())?;
+    for (name, host) in [("login", DOMAIN), ("mtls", ALIAS), ("origin", ORIGIN)] {
+        write_identity(
+            &root.join("certs").join(name),
+            &pki.server_identity(&[host])?,
+        )?;
+    }
+    for name in [CA_SIGNED, SELF_SIGNED, SELF_SIGNED_ED25519] {
+        write_identity(&root.join("clients").join(name), pki.get(name)?)?;
+    }
+    fs::write(
+        root.join("clients/forged-headers.txt"),
+        format!(
+            "client-certificate: {}\nclient-certificate-ca-verified: SUCCESS\nx-forwarded-for: 192.0.2.1\n",
+            encode_uri_component(&pki.get(CA_SIGNED)?.leaf_pem())
+        ),
+    )?;
+    let mut edge = EDGE_YAML.to_owned();
+    for (example, name) in EXAMPLE_THUMBPRINTS
+        .iter()
+        .zip([SELF_SIGNED, SELF_SIGNED_ED25519])
+    {
+        edge = replace(&edge, example, &thumbprint_hex(pki.get(name)?.leaf()))?;
+    }
+    fs::write(root.join("edge/auth-edge.yaml"), &edge)?;
+    Ok(edge)
+}
+
+fn write_identity(stem: &Path, identity: &Identity) -> Result<(), Box<dyn Error>> {
+    fs::write(stem.with_extension("pem"), identity.chain_pem())?;
+    fs::write(stem.with_extension("key"), identity.key_pem())?;
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Box<dyn Error>> {
+    fs::write(path, value.to_string())?;
+    Ok(())
+}
+
+fn origin_config(root: &Path, audit: &Path, issuer: &str, port: u16) -> serde_json::Value {
+    let client = |id: &str, auth: &str| {
+        json!({
+            "client_id": id,
+            "auth": auth,
+            "grant_types": ["authorization_code", "client_credentials"],
+            "redirect_uris": [CALLBACK],
+        })
+    };
+    let self_signed = |id: &str, name: &str| {
+        let mut client = client(id, "self_signed_tls_client_auth");
+        client["cert"] = json!(root.join("clients").join(name).with_extension("pem"));
+        client
+    };
+    let mut ca_signed = client("client-1", "tls_client_auth");
+    ca_signed["san_dns"] = json!("client-1.clients.example.com");
+    json!({
+        "tls": { "cert": root.join("certs/origin.pem"), "key": root.join("certs/origin.key") },
+        "issuer": issuer,
+        "mtls_issuer": format!("https://{ALIAS}:{port}"),
+        "audit": audit,
+        "clients": [
+            ca_signed,
+            self_signed("client-3", SELF_SIGNED),
+            self_signed("client-4", SELF_SIGNED_ED25519),
+        ],
+    })
+}
+
+/// The real client; who steals a token in it is the other one of the two, whom the edge admits too.
+fn client_config(root: &Path, issuer: &str) -> serde_json::Value {
+    let client = |name: &str, id: &str, auth: &str, files: &str| {
+        json!({
+            "name": name,
+            "client_id": id,
+            "auth": auth,
+            "redirect_uri": CALLBACK,
+            "cert": root.join("clients").join(files).with_extension("pem"),
+            "key": root.join("clients").join(files).with_extension("key"),
+        })
+    };
+    json!({
+        "issuer": issuer,
+        "address": "127.0.0.1",
+        "ca": root.join("certs/origin-authorities.pem"),
+        "clients": [
+            client("client-1", "client-1", "tls_client_auth", CA_SIGNED),
+            client("client-3", "client-3", "self_signed_tls_client_auth", SELF_SIGNED),
+        ],
+    })
+}
+
+/// A good certificate of an admitted client, too long for the 4096 bytes of its header.
+fn oversized(pki: &Pki) -> Result<Identity, Box<dyn Error>> {
+    let key = Key::generate(KeyKind::P256)?;
+    let subject = distinguished_name("client-2", "Example Clients", "AT");
+    let now = pki.generated_at();
+    let template = Template::new(subject, now - crate::pki::DAY, now + crate::pki::DAY)?
+        .with(Extension::extended_key_usage(&[CLIENT_AUTH]))
+        .with(Extension::unknown(Criticality::Ignorable, &[b'x'; 4096]));
+    Ok(Identity {
+        name: "client-2".to_owned(),
+        chain: vec![pki.authority("ca")?.issue(template, &key)?],
+        key: key.pkcs8().to_vec(),
+        host_verified: true,
+        completes_handshake: true,
+    })
+}
+
+/// The thumbprint of an identity as the origin writes it.
+pub(super) fn thumbprint(identity: &Identity) -> String {
+    thumbprint_base64url(identity.leaf())
+}
