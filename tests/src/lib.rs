@@ -8,6 +8,7 @@
 pub mod arguments;
 pub mod conformance;
 pub mod demo;
+pub mod hosts;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

@@ -419,7 +419,7 @@ impl fmt::Display for Reason {
             }
             Self::InvalidHost(InvalidHost::Malformed(error)) => write!(f, "host name: {error}"),
             Self::MisdirectedRequest(ServerNameProblem::Absent) => f.write_str(
-                "no TLS server name: the client sent none, or the listener does not inspect it",
+                "no TLS server name: the client sent none, or the listener has no tls_inspector",
             ),
             Self::MisdirectedRequest(ServerNameProblem::Different) => {
                 f.write_str("the TLS server name is another host's")

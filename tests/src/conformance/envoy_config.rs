@@ -28,6 +28,8 @@ pub enum Filter {
     Inline(String),
     /// It is read from this file, and again when the file is moved into place (ECDS).
     File(String),
+    /// There is none: what a measurement compares with. The route then names the origin.
+    None,
 }
 
 /// How a listener speaks TLS.
@@ -61,6 +63,8 @@ pub fn bootstrap(
             "clusters": [origin(pki, origin_port)],
         },
         "stats_config": { "use_all_default_tags": true },
+        // Envoy takes no discovered configuration without a name of its own.
+        "node": { "id": "auth-edge", "cluster": "auth-edge" },
     })
 }
 
@@ -131,10 +135,11 @@ fn downstream_tls(tls: ListenerTls, pki: &Pki, server: &crate::pki::Identity) ->
 
 fn connection_manager(filter: &Filter, name: &str, wasm: &Path) -> Value {
     let edge = match filter {
+        Filter::None => None,
         Filter::Inline(json) => {
-            json!({ "name": "auth_edge", "typed_config": wasm_filter(json, name, wasm) })
+            Some(json!({ "name": "auth_edge", "typed_config": wasm_filter(json, name, wasm) }))
         }
-        Filter::File(path) => json!({
+        Filter::File(path) => Some(json!({
             "name": "auth_edge",
             "config_discovery": {
                 "config_source": {
@@ -146,8 +151,19 @@ fn connection_manager(filter: &Filter, name: &str, wasm: &Path) -> Value {
                 },
                 "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
             },
-        }),
+        })),
     };
+    let mut route = json!({ "cluster": "origin" });
+    if edge.is_none() {
+        route["host_rewrite_literal"] = json!(ORIGIN);
+    }
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": true,
+        },
+    });
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
@@ -165,19 +181,10 @@ fn connection_manager(filter: &Filter, name: &str, wasm: &Path) -> Value {
             "virtual_hosts": [{
                 "name": "all",
                 "domains": ["*"],
-                "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "origin" } }],
+                "routes": [{ "match": { "prefix": "/" }, "route": route }],
             }],
         },
-        "http_filters": [
-            edge,
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                    "suppress_envoy_headers": true,
-                },
-            },
-        ],
+        "http_filters": edge.into_iter().chain([router]).collect::<Vec<_>>(),
     })
 }
 
@@ -201,6 +208,17 @@ pub fn wasm_filter(json: &str, name: &str, wasm: &Path) -> Value {
                 "environment_variables": { "host_env_keys": [API_KEY_VARIABLE] },
             },
         },
+    })
+}
+
+/// The file that [`Filter::File`] reads, with the filter of a listener of this name.
+pub fn discovered(json: &str, name: &str, wasm: &Path) -> Value {
+    json!({
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": "auth_edge",
+            "typed_config": wasm_filter(json, name, wasm),
+        }],
     })
 }
 

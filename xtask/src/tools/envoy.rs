@@ -23,8 +23,8 @@ const WHEELS: &[Wheel] = &[
         "ee848b81b10b86f1d919f793b75852d24884928f2733752b4443bcd66d7bc5a6",
     ),
     wheel(
-        "1.38.3",
-        "4a8fa981eac59809147c0ca4fc17ad5b066c16c2499e75d992fe5129e07a34fa",
+        "1.38.2",
+        "c1e2e293364686e3ee79b32f9743bb1f7fd40c196945cb9062fbb25655d35188",
     ),
     wheel(
         "1.37.0",

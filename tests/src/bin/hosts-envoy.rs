@@ -1,0 +1,113 @@
+//! Runs the built filter in a real Envoy through what no vector can say.
+//!
+//! `hosts-envoy --envoy PATH --envoy-version V --wasm PATH [--old-envoy PATH] [--only TEXT]`; an old
+//! Envoy is one before 1.39. The last line counts.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use auth_edge_tests::arguments::Arguments;
+use auth_edge_tests::hosts::{
+    Outcome, Stage, bodies, connections, faults, records, secrets, sessions, starts, updates,
+};
+
+type Test = fn(&Stage) -> Outcome;
+
+/// Tests with their names, in the order they run.
+macro_rules! tests {
+    ($($module:ident: $($test:ident),+;)+) => {
+        &[$($((stringify!($test), $module::$test as Test)),+),+]
+    };
+}
+
+const TESTS: &[(&str, Test)] = tests! {
+    starts:
+        an_unknown_member_refuses_the_start,
+        a_missing_secret_variable_refuses_the_start,
+        a_secret_with_a_line_break_refuses_the_start,
+        missing_client_certificates_refuse_the_start,
+        an_inline_secret_without_permission_refuses_the_start,
+        a_verifier_that_is_not_there_yet_refuses_the_start,
+        a_configuration_that_is_no_json_refuses_the_start;
+    sessions:
+        a_ca_signed_certificate_on_a_resumed_session_is_refused,
+        a_registered_self_signed_certificate_keeps_working_on_a_resumed_session,
+        an_unregistered_certificate_is_refused_on_a_resumed_session_too,
+        a_session_resumed_under_another_name_is_judged_by_its_certificate,
+        with_resumption_off_nothing_resumes_and_a_ca_signed_client_keeps_working;
+    connections:
+        each_request_of_a_connection_is_decided_by_itself,
+        a_refusal_says_whether_the_connection_stays_open,
+        another_host_name_on_a_connection_is_misdirected_on_an_alias,
+        a_signature_is_verified_once_for_all_requests_and_connections,
+        certificates_of_connections_open_at_the_same_time_never_mix;
+    records:
+        counters_tell_what_was_forwarded_refused_and_claimed,
+        a_refusal_leaves_exactly_one_structured_log_line;
+    faults:
+        without_tls_inspector_the_alias_is_misdirected_and_the_log_says_why,
+        an_origin_with_another_name_gets_nothing,
+        an_origin_of_an_unknown_authority_gets_nothing;
+    updates:
+        a_new_configuration_applies_to_the_next_request_of_an_open_connection,
+        a_refused_configuration_leaves_the_former_in_force;
+    bodies:
+        large_bodies_stream_through_both_ways,
+        messages_without_a_body_pass;
+    // Last, so that the log holds everything that the others provoked.
+    secrets:
+        the_api_key_reaches_the_origin_and_is_shown_nowhere;
+};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("hosts-envoy: {error}");
+            println!("0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<usize, Box<dyn Error>> {
+    let arguments = Arguments::parse(std::env::args().skip(1), &["old-envoy", "only"])?;
+    let only = arguments.value("only").unwrap_or_default();
+    let stage = Stage::new(arguments.envoy.clone(), arguments.wasm.clone())?;
+    let mut tally = Tally::default();
+    for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(only)) {
+        tally.add(name, test(&stage));
+    }
+    let name = "an_envoy_without_a_needed_property_is_closed_on_the_alias";
+    if let Some(old) = arguments.value("old-envoy")
+        && name.contains(only)
+    {
+        let test = faults::an_envoy_without_a_needed_property_is_closed_on_the_alias;
+        tally.add(name, test(&stage, Path::new(old)));
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(tally.failed)
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn add(&mut self, name: &str, outcome: Outcome) {
+        match outcome {
+            Ok(()) => {
+                println!("ok {name}");
+                self.passed += 1;
+            }
+            Err(why) => {
+                println!("FAILED {name}: {why}");
+                self.failed += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A bad configuration refuses the start, and the log says what to mend.
+
+use serde_json::{Value, json};
+
+use super::{Outcome, Stage, config, ensure, telling};
+use crate::conformance::envoy_config::Filter;
+use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
+use crate::process::ProcessError;
+
+/// An unknown member refuses the start.
+pub fn an_unknown_member_refuses_the_start(stage: &Stage) -> Outcome {
+    let mut config = config(&stage.pki);
+    config["hosts"][1]["custom_domian"] = json!("login.example.test");
+    let log = ["`hosts[1].custom_domian`", "expected"];
+    refuses(stage, &config, Some(API_KEY), &log)
+}
+
+/// A variable that is not among the secrets refuses the start.
+pub fn a_missing_secret_variable_refuses_the_start(stage: &Stage) -> Outcome {
+    let log = [
+        "`hosts[0].origin.api_key.env`",
+        API_KEY_VARIABLE,
+        "expected",
+    ];
+    refuses(stage, &config(&stage.pki), None, &log)
+}
+
+/// A variable that cannot be a header value refuses the start, and is not shown.
+pub fn a_secret_with_a_line_break_refuses_the_start(stage: &Stage) -> Outcome {
+    let log = ["`hosts[0].origin.api_key.env`", "expected an API key"];
+    let key = format!("{API_KEY}\n");
+    refuses(stage, &config(&stage.pki), Some(&key), &log)
+}
+
+/// An alias without a word on its certificates refuses the start.
+pub fn missing_client_certificates_refuse_the_start(stage: &Stage) -> Outcome {
+    let mut config = config(&stage.pki);
+    config["defaults"] = json!({});
+    let log = [
+        "`hosts[0].client_certificates`",
+        "expected which client certificates",
+    ];
+    refuses(stage, &config, Some(API_KEY), &log)
+}
+
+/// A key in the file refuses the start unless the file permits it.
+pub fn an_inline_secret_without_permission_refuses_the_start(stage: &Stage) -> Outcome {
+    let mut config = config(&stage.pki);
+    config["hosts"][0]["origin"]["api_key"] = json!({ "inline": API_KEY });
+    let log = [
+        "`hosts[0].origin.api_key.inline`",
+        "allow_inline_secrets",
+        "expected `env`",
+    ];
+    refuses(stage, &config, None, &log)
+}
+
+/// A verifier that this version does not have refuses the start.
+pub fn a_verifier_that_is_not_there_yet_refuses_the_start(stage: &Stage) -> Outcome {
+    let mut config = config(&stage.pki);
+    config["defaults"]["client_certificates"]["ca_signed"]["verified_by"] = json!("edge");
+    let log = [
+        "client_certificates.ca_signed.verified_by`",
+        "`edge`",
+        "expected `host`",
+    ];
+    refuses(stage, &config, Some(API_KEY), &log)
+}
+
+/// A file that is no JSON refuses the start.
+pub fn a_configuration_that_is_no_json_refuses_the_start(stage: &Stage) -> Outcome {
+    let cut = Value::String(r#"{"version": 1, "hosts": ["#.into());
+    refuses(stage, &cut, Some(API_KEY), &["EOF", "line 1 column 25"])
+}
+
+/// Envoy exits, its log holds one line of ours with all of `expected`, and the key stands nowhere.
+fn refuses(stage: &Stage, config: &Value, key: Option<&str>, expected: &[&str]) -> Outcome {
+    let json = config
+        .as_str()
+        .map_or_else(|| config.to_string(), str::to_owned);
+    let env: Vec<_> = key.map(|key| (API_KEY_VARIABLE, key)).into_iter().collect();
+    let port = stage.origin.address().port();
+    let log = match stage.start(Filter::Inline(json), port, &env) {
+        Err(ProcessError::Exited { log, .. }) => log,
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err("Envoy started".into()),
+    };
+    ensure(!log.contains(API_KEY), || {
+        "the log holds the API key".into()
+    })?;
+    let mut ours = log
+        .lines()
+        .filter(|line| line.contains("auth_edge: configuration refused at "));
+    let found = ours.any(|line| expected.iter().all(|text| line.contains(text)));
+    ensure(found, || {
+        format!(
+            "expected one line with {expected:?}, found\n{}",
+            telling(&log)
+        )
+    })
+}

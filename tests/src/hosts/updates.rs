@@ -1,0 +1,158 @@
+//! The filter's configuration changes while connections are open (ECDS from a file).
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{
+    ALIAS, Client, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, config, ensure, forwarded,
+    refused, telling, token_request,
+};
+use crate::conformance::envoy_config::{Filter, discovered};
+use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
+use crate::pki::thumbprint_base64url;
+use crate::poll;
+use crate::process::Envoy;
+use crate::wire::WireRequest;
+
+/// The next request on a connection is decided by the new configuration.
+pub fn a_new_configuration_applies_to_the_next_request_of_an_open_connection(
+    stage: &Stage,
+) -> Outcome {
+    let files = Files::new(stage)?;
+    let envoy = files.start(stage)?;
+    let mut clients = clients(stage, &envoy)?;
+    let mut config = config(&stage.pki);
+    for client in &mut clients {
+        refused(&client.send(&request())?, 401, "certificate_not_registered")?;
+    }
+    let thumbprint = thumbprint_base64url(stage.pki.get("self_signed_other")?.leaf());
+    config["defaults"]["client_certificates"]["self_signed"]["registered"] = json!([thumbprint]);
+    files.update(stage, &config, &envoy, RELOADED)?;
+    for client in &mut clients {
+        forwarded(&client.send(&request())?)?;
+    }
+    config["defaults"]["client_certificates"]["self_signed"]["registered"] = json!([]);
+    files.update(stage, &config, &envoy, RELOADED)?;
+    for client in &mut clients {
+        refused(&client.send(&request())?, 401, "certificate_not_registered")?;
+    }
+    let dump = envoy.admin_get("/config_dump?include_eds")?;
+    ensure(
+        dump.contains("EcdsConfigDump") && dump.contains(API_KEY_VARIABLE),
+        || "the dump does not show the discovered configuration".into(),
+    )?;
+    ensure(!dump.contains(API_KEY), || {
+        "the dump shows the API key".into()
+    })
+}
+
+/// A configuration that is refused changes nothing, and the next good one is taken.
+pub fn a_refused_configuration_leaves_the_former_in_force(stage: &Stage) -> Outcome {
+    let files = Files::new(stage)?;
+    let envoy = files.start(stage)?;
+    let mut options = stage.options_with(ALIAS, "self_signed")?;
+    let mut former = Client::open(&envoy, SHIPPED, options.clone(), Protocol::Http1)?;
+    forwarded(&former.send(&request())?)?;
+    let mut bad = config(&stage.pki);
+    bad["defaults"]["client_certificates"]["self_signed"]["registered"] = json!([]);
+    bad["hosts"][0]["origin"]["host"] = json!("http://origin.example.test");
+    files.update(stage, &bad, &envoy, REJECTED)?;
+    let log = envoy.log();
+    ensure(
+        log.contains("auth_edge: configuration refused at `hosts[0].origin.host`"),
+        || format!("the log does not say what is wrong:\n{}", telling(&log)),
+    )?;
+    forwarded(&former.send(&request())?)?;
+    options.versions = crate::tls::TlsVersions::Tls12;
+    let mut new = Client::open(&envoy, SHIPPED, options, Protocol::Http1)?;
+    forwarded(&new.send(&request())?)?;
+    bad["hosts"][0]["origin"]["host"] = json!("origin.example.test");
+    files.update(stage, &bad, &envoy, RELOADED)?;
+    for client in [&mut former, &mut new] {
+        refused(&client.send(&request())?, 401, "certificate_not_registered")?;
+    }
+    Ok(())
+}
+
+/// What ends the name of the counter of updates that were taken.
+const RELOADED: &str = ".config_reload";
+/// What ends the name of the counter of updates that were refused.
+const REJECTED: &str = ".update_rejected";
+
+/// A request with credentials, so that a refusal is a 401: after a 400 Envoy closes HTTP/1.1.
+fn request() -> WireRequest {
+    token_request(ALIAS).header("authorization", "Basic Y2xpZW50OnNlY3JldA==")
+}
+
+/// A connection in each protocol, with a certificate that is not registered at first.
+fn clients(stage: &Stage, envoy: &Envoy) -> Result<Vec<Client>, Box<dyn Error>> {
+    let open = |protocol| {
+        let options = stage.options_with(ALIAS, "self_signed_other")?;
+        Client::open(envoy, SHIPPED, options, protocol)
+    };
+    PROTOCOLS.into_iter().map(open).collect()
+}
+
+/// The folder that Envoy watches.
+struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    fn new(stage: &Stage) -> Result<Self, Box<dyn Error>> {
+        let files = Self {
+            folder: tempfile::tempdir()?,
+        };
+        files.put(stage, &config(&stage.pki))?;
+        Ok(files)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("filter.json")
+    }
+
+    fn start(&self, stage: &Stage) -> Result<Envoy, Box<dyn Error>> {
+        let filter = Filter::File(self.path().to_string_lossy().into_owned());
+        let port = stage.origin.address().port();
+        Ok(stage.start(filter, port, &[(API_KEY_VARIABLE, API_KEY)])?)
+    }
+
+    /// Moves a new file into place, which is what Envoy watches for.
+    fn put(&self, stage: &Stage, config: &Value) -> Result<(), Box<dyn Error>> {
+        let resource = discovered(&config.to_string(), SHIPPED, &stage.wasm);
+        let unfinished = self.folder.path().join("unfinished");
+        fs::write(&unfinished, resource.to_string())?;
+        Ok(fs::rename(unfinished, self.path())?)
+    }
+
+    /// Puts a new file, and waits until the counter says what became of it.
+    fn update(&self, stage: &Stage, config: &Value, envoy: &Envoy, ending: &str) -> Outcome {
+        let before = discovery(envoy, ending)?;
+        self.put(stage, config)?;
+        let counted = poll::until(SOON, || {
+            discovery(envoy, ending)
+                .ok()
+                .filter(|count| *count > before)
+        });
+        ensure(counted.is_some(), || {
+            format!(
+                "`{ending}` stays at {before}; the log:\n{}",
+                telling(&envoy.log())
+            )
+        })
+    }
+}
+
+/// The counter of the filter's discovery with this ending.
+fn discovery(envoy: &Envoy, ending: &str) -> Result<u64, Box<dyn Error>> {
+    let stats = envoy.admin_get("/stats?filter=extension_config_discovery")?;
+    let mut lines = stats.lines().filter_map(|line| line.split_once(": "));
+    let value = lines
+        .find(|(name, _)| name.ends_with(ending))
+        .map(|(_, value)| value.parse());
+    Ok(value.ok_or_else(|| format!("no counter `{ending}` in\n{stats}"))??)
+}
