@@ -185,6 +185,20 @@ pub(crate) fn ci(cache: &Cache) -> ExitCode {
         "warnings",
     ];
     steps.command("clippy", repo::cargo().args(clippy));
+    // Built alone, as for Wasm: without the features that the tests switch on.
+    let alone = [
+        "clippy",
+        "--package",
+        "auth-edge",
+        "--package",
+        "auth-edge-filter",
+    ];
+    steps.command(
+        "clippy: the filter",
+        repo::cargo()
+            .args(alone)
+            .args(["--locked", "--", "-D", "warnings"]),
+    );
     if repo::root().join("deny.toml").is_file() {
         if let Some(program) = steps.work("tools: cargo-deny", "find or fetch it", || {
             cargo_deny::cargo_deny(cache)
