@@ -49,7 +49,6 @@ mod tests {
 
     fn plain() -> Result<Connection, ()> {
         Ok(Connection {
-            peer: [127, 0, 0, 1].into(),
             transport: Transport::Plain,
         })
     }

@@ -1,6 +1,6 @@
 //! What the host program shows of a request, as the core takes it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use auth_edge::request::{
@@ -18,6 +18,7 @@ pub(crate) struct Seen {
     pseudo_fields: usize,
     /// The host program's name for the connection; 0 when it gives none.
     pub(crate) connection_id: u64,
+    peer: Option<IpAddr>,
     connection: Result<Rc<Connection>, MissingFact>,
     /// The time in seconds since 1970.
     pub(crate) now: u64,
@@ -31,11 +32,17 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
         let bytes = <[u8; 8]>::try_from(bytes).ok()?;
         Some(u64::from_le_bytes(bytes))
     });
-    let connection = match (&fields, now, id) {
-        (None, _, _) => Err(MissingFact::Fields),
-        (_, None, _) => Err(MissingFact::Clock),
-        (_, _, None) => Err(MissingFact::ConnectionId),
-        (Some(_), Some(_), Some(id)) => connections.get(id, || connection(host)),
+    // Asked for every request: behind `xff_num_trusted_hops` one connection carries many clients.
+    let peer = host
+        .property(Property::PeerAddress)
+        .and_then(|text| String::from_utf8(text).ok()?.parse::<SocketAddr>().ok())
+        .map(|address| address.ip());
+    let connection = match (&fields, now, id, peer) {
+        (None, _, _, _) => Err(MissingFact::Fields),
+        (_, None, _, _) => Err(MissingFact::Clock),
+        (_, _, None, _) => Err(MissingFact::ConnectionId),
+        (_, _, _, None) => Err(MissingFact::PeerAddress),
+        (Some(_), Some(_), Some(id), Some(_)) => connections.get(id, || connection(host)),
     };
     let fields = fields.unwrap_or_default();
     Seen {
@@ -45,6 +52,7 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
             .count(),
         fields,
         connection_id: id.unwrap_or_default(),
+        peer,
         connection,
         now: now.unwrap_or_default() / NANOSECONDS_PER_SECOND,
     }
@@ -68,6 +76,7 @@ impl Seen {
             authority: self.pseudo_field(":authority"),
             protocol: self.pseudo_field(":protocol"),
             fields,
+            peer: self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             connection: self.connection.as_deref().map_err(|missing| *missing),
         }
     }
@@ -86,11 +95,6 @@ impl Seen {
 /// What belongs to the connection; asked for once.
 fn connection(host: &impl Host) -> Result<Connection, MissingFact> {
     Ok(Connection {
-        peer: host
-            .property(Property::PeerAddress)
-            .and_then(|text| String::from_utf8(text).ok()?.parse::<SocketAddr>().ok())
-            .ok_or(MissingFact::PeerAddress)?
-            .ip(),
         transport: match host.property(Property::TlsVersion) {
             Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
                 server_name: host

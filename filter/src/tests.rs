@@ -277,13 +277,16 @@ fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
 }
 
 #[test]
-fn a_warm_connection_is_asked_for_its_id_alone() {
+fn a_warm_connection_is_asked_for_its_id_and_address_alone() {
     let fake = forwarded();
     let mut connections = Connections::default();
     gather(&fake, &mut connections);
     fake.asked.borrow_mut().clear();
     gather(&fake, &mut connections);
-    assert_eq!(*fake.asked.borrow(), [Property::ConnectionId]);
+    assert_eq!(
+        *fake.asked.borrow(),
+        [Property::ConnectionId, Property::PeerAddress]
+    );
 }
 
 /// A certificate without a key anybody has: made once, its key thrown away.

@@ -23,8 +23,8 @@ use crate::wire::thumbprint::Thumbprint;
 pub struct Config {
     hosts: Vec<Host>,
     names: BTreeMap<String, (HostIndex, Surface)>,
-    /// Fields that carry an identity to some origin, besides those of R-4.
-    identity_fields: Vec<HeaderName>,
+    /// Fields that some host sends its origin, besides those that are removed anyway.
+    own_fields: Vec<HeaderName>,
 }
 
 /// The place of a [`Host`] in its [`Config`].
@@ -200,7 +200,7 @@ impl Config {
     /// Puts the hosts together; every custom domain and alias must be a name of its own.
     pub fn new(hosts: Vec<Host>) -> Result<Self, NameTaken> {
         let mut names = BTreeMap::new();
-        let mut identity_fields: Vec<HeaderName> = Vec::new();
+        let mut own_fields: Vec<HeaderName> = Vec::new();
         for (index, host) in hosts.iter().enumerate() {
             let surfaces = [
                 (Some(&host.custom_domain), Surface::CustomDomain),
@@ -218,20 +218,25 @@ impl Config {
             }
             let fields = &host.certificate_fields;
             let tenant = host.tenant.as_ref().map(|tenant| &tenant.name);
-            let own = [Some(&fields.certificate), fields.verdict.as_ref(), tenant];
+            let own = [
+                Some(&fields.certificate),
+                fields.verdict.as_ref(),
+                tenant,
+                Some(&host.client_address_field),
+            ];
             let unknown = own.into_iter().flatten().filter(|name| {
-                header::classify(name.as_str().as_bytes()) != header::FieldClass::Identity
+                header::classify(name.as_str().as_bytes()) == header::FieldClass::EndToEnd
             });
             for name in unknown {
-                if !identity_fields.contains(name) {
-                    identity_fields.push(name.clone());
+                if !own_fields.contains(name) {
+                    own_fields.push(name.clone());
                 }
             }
         }
         Ok(Self {
             hosts,
             names,
-            identity_fields,
+            own_fields,
         })
     }
 
@@ -254,13 +259,21 @@ impl Config {
 
     /// Whether some host sends the field to its origin, so that none may come from outside.
     pub fn owns_field(&self, name: &[u8]) -> bool {
-        self.identity_fields
+        self.own_fields
             .iter()
             .any(|own| header::folds_to_same(own.as_str().as_bytes(), name))
     }
 }
 
 impl CertificateList {
+    /// Whether the certificate is on the list in whatever spelling: what denies has to know a
+    /// certificate again after anybody has rewritten its signature.
+    pub fn knows(&self, certificate: &LeafCert) -> bool {
+        let is_listed = |twin: &Thumbprint| self.thumbprints.contains(twin);
+        self.contains(certificate)
+            || !self.thumbprints.is_empty() && certificate.twin_thumbprints().iter().any(is_listed)
+    }
+
     /// Whether the certificate is on the list.
     pub fn contains(&self, certificate: &LeafCert) -> bool {
         self.thumbprints.contains(&certificate.thumbprint())
@@ -271,7 +284,7 @@ impl CertificateList {
 
 impl ListedName {
     fn names(&self, certificate: &LeafCert) -> bool {
-        let mut alternatives = certificate.alternative_names().iter();
+        let mut alternatives = certificate.alternative_names();
         match self {
             Self::IssuerAndSerial(issuer, serial) => {
                 certificate.serial() == serial.as_slice()

@@ -76,7 +76,8 @@ impl Folded {
 }
 
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
-    let mut after_separator = false;
+    // A name does not start with a separator that anybody would see.
+    let mut after_separator = true;
     name.iter().filter_map(move |byte| {
         let is_separator = !byte.is_ascii_alphanumeric();
         let is_repeated = is_separator && after_separator;

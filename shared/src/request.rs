@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub protocol: Option<&'a [u8]>,
     /// The header fields in order, without pseudo-header fields.
     pub fields: &'a [Field<'a>],
+    /// The address of the TCP peer.
+    pub peer: IpAddr,
     /// The connection the request came on, or what the host program fails to tell of it.
     pub connection: Result<&'a Connection, MissingFact>,
 }
@@ -51,8 +53,6 @@ pub enum MissingFact {
 /// What belongs to a connection: gathered once and kept by the host.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The address of the TCP peer.
-    pub peer: IpAddr,
     /// Whether TLS protects the connection, and what its handshake said.
     pub transport: Transport,
 }

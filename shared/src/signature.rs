@@ -77,6 +77,9 @@ pub enum PublicKey {
 impl PublicKey {
     /// Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7); only its shape and size are judged
     /// here, a point off its curve fails when a signature is verified.
+    ///
+    /// Each key is read in one form alone, since lists of denied keys go by the form: elliptic-curve
+    /// points uncompressed, RSA keys as rsaEncryption (id-RSASSA-PSS keys are used by no TLS library).
     pub fn parse(spki: &SubjectPublicKeyInfoRef<'_>) -> Result<Self, AlgorithmProblem> {
         let unsupported = AlgorithmProblem::Unsupported;
         let bits = spki
@@ -84,17 +87,28 @@ impl PublicKey {
             .as_bytes()
             .ok_or(unsupported("the public key is not a whole number of bytes"))?;
         match spki.algorithm.oid {
-            RSA_ENCRYPTION | RSASSA_PSS => Self::parse_rsa(bits),
+            // RFC 3279 section 2.3.1: the parameters are NULL.
+            RSA_ENCRYPTION if !is_null(&spki.algorithm) => {
+                Err(unsupported("the parameters of the RSA key are not NULL"))
+            }
+            RSA_ENCRYPTION => Self::parse_rsa(bits),
             EC_PUBLIC_KEY => {
                 let curve = spki
                     .algorithm
                     .parameters
                     .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
-                match curve {
-                    Some(P256) => Ok(Self::P256(bits.into())),
-                    Some(P384) => Ok(Self::P384(bits.into())),
+                // RFC 5480 section 2.2: the uncompressed form starts with 4.
+                match (curve, bits.first(), bits.len()) {
+                    (Some(P256), Some(4), 65) => Ok(Self::P256(bits.into())),
+                    (Some(P384), Some(4), 97) => Ok(Self::P384(bits.into())),
+                    (Some(P256 | P384), _, _) => Err(unsupported(
+                        "the elliptic curve point is not in uncompressed form",
+                    )),
                     _ => Err(unsupported("the elliptic curve is not supported")),
                 }
+            }
+            ED25519 if spki.algorithm.parameters.is_some() => {
+                Err(unsupported("the Ed25519 key has parameters"))
             }
             ED25519 => bits
                 .try_into()
@@ -286,6 +300,12 @@ impl SignatureAlgorithm {
     }
 }
 
+fn is_null(algorithm: &AlgorithmIdentifierRef<'_>) -> bool {
+    algorithm
+        .parameters
+        .is_some_and(|parameters| parameters.is_null())
+}
+
 fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Option<rsa::RsaPublicKey> {
     let number = |bytes: &[u8]| {
         let bits = u32::try_from(bytes.len()).ok()?.checked_mul(8)?;
@@ -309,4 +329,49 @@ fn parse_pss(algorithm: &AlgorithmIdentifierRef<'_>) -> Option<SignatureAlgorith
         hash,
         salt_len: parameters.salt_len,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use der::asn1::{AnyRef, BitStringRef};
+
+    const NULL: AnyRef<'static> = AnyRef::NULL;
+
+    fn parse(
+        oid: ObjectIdentifier,
+        parameters: Option<AnyRef<'_>>,
+        key: &[u8],
+    ) -> Result<PublicKey, AlgorithmProblem> {
+        PublicKey::parse(&SubjectPublicKeyInfoRef {
+            algorithm: AlgorithmIdentifierRef { oid, parameters },
+            subject_public_key: BitStringRef::from_bytes(key).unwrap(),
+        })
+    }
+
+    /// A list of denied keys goes by the SubjectPublicKeyInfo, so a key has only one.
+    #[test]
+    fn a_key_is_read_in_one_form_alone() {
+        let curve = AnyRef::from(&P256);
+        let point = |form: u8, len| {
+            let mut point = std::vec![7; len];
+            point[0] = form;
+            point
+        };
+        assert!(parse(EC_PUBLIC_KEY, Some(curve), &point(4, 65)).is_ok());
+        for (form, len) in [(2, 33), (3, 33), (6, 65), (7, 65), (4, 64), (4, 66)] {
+            assert!(
+                parse(EC_PUBLIC_KEY, Some(curve), &point(form, len)).is_err(),
+                "{form} {len}"
+            );
+        }
+        assert!(parse(ED25519, None, &[7; 32]).is_ok());
+        assert!(parse(ED25519, Some(NULL), &[7; 32]).is_err());
+        let mut rsa = std::vec![0x30, 0x82, 1, 10, 2, 0x82, 1, 1, 0];
+        rsa.extend([0xc1; 256]);
+        rsa.extend([2, 3, 1, 0, 1]);
+        assert!(parse(RSA_ENCRYPTION, Some(NULL), &rsa).is_ok());
+        assert!(parse(RSA_ENCRYPTION, None, &rsa).is_err());
+        assert!(parse(RSASSA_PSS, None, &rsa).is_err());
+    }
 }

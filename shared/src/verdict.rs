@@ -61,17 +61,23 @@ impl VerdictCache {
         if certificate.issued_by() == IssuedBy::Other {
             return Kind::CaSigned;
         }
+        let kind_of = |is_own| {
+            if is_own {
+                Kind::SelfSigned
+            } else {
+                Kind::CaSigned
+            }
+        };
+        if certificate.knows_its_signature() {
+            return kind_of(certificate.is_signed_by_own_key());
+        }
         let thumbprint = certificate.thumbprint();
         let known = self.hosts.get(&host);
         if let Some(kind) = known.and_then(|known| known.kinds.get(&thumbprint)) {
             return *kind;
         }
         self.verifications = self.verifications.saturating_add(1);
-        let kind = if certificate.is_signed_by_own_key() {
-            Kind::SelfSigned
-        } else {
-            Kind::CaSigned
-        };
+        let kind = kind_of(certificate.is_signed_by_own_key());
         self.remember(host, thumbprint, kind);
         kind
     }

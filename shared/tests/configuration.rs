@@ -117,6 +117,30 @@ fn an_error_names_the_path_what_was_found_and_what_was_expected() {
 }
 
 #[test]
+fn an_error_is_one_line_and_shows_no_password_of_a_url() {
+    let url = format!("https://user:{KEY}@origin.example.net");
+    refused(
+        "/hosts/0/origin/host",
+        json!(url),
+        "hosts[0].origin.host",
+        "found a text with `@`",
+    );
+    refused(
+        "/hosts/0/mtls",
+        json!("a\nb"),
+        "hosts[0].mtls",
+        "found `a\\nb`",
+    );
+    refused(
+        "/hosts/0/mtls",
+        json!("a".repeat(200)),
+        "hosts[0].mtls",
+        "aaa...`",
+    );
+    refused("/a\nb", json!(1), "a\\nb", "unknown member");
+}
+
+#[test]
 fn a_missing_member_is_named() {
     let mut config = good();
     config["hosts"][0].as_object_mut().unwrap().remove("origin");
@@ -190,7 +214,7 @@ fn an_api_key_that_cannot_be_used_is_refused_and_never_shown() {
         at,
         json!({ "env": "NONE" }),
         &format!("{path}.env"),
-        "found no variable `NONE`",
+        "found no variable `NONE` among",
     );
     refused(
         at,

@@ -141,7 +141,6 @@ proptest! {
         now in any::<u64>(),
     ) {
         let connection = Connection {
-            peer: [127, 0, 0, 1].into(),
             transport: Transport::Tls(Box::new(Tls {
                 server_name: server_name.map(|name| String::from_utf8_lossy(&name).into_owned()),
                 client_certificate: match certificate {
@@ -159,6 +158,7 @@ proptest! {
             authority: authority.as_deref(),
             protocol: None,
             fields: &fields,
+            peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
         };
         let config = config();
@@ -183,7 +183,6 @@ proptest! {
 #[test]
 fn an_extended_connect_on_the_alias_is_an_upgrade() {
     let connection = Connection {
-        peer: [127, 0, 0, 1].into(),
         transport: Transport::Tls(Box::new(Tls {
             server_name: Some("mtls.login.example.test".into()),
             client_certificate: ClientCertificate::None,
@@ -197,6 +196,7 @@ fn an_extended_connect_on_the_alias_is_an_upgrade() {
             authority: Some(b"mtls.login.example.test"),
             protocol,
             fields: &[],
+            peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
         };
         match decide(&request, &config(), 0, &mut VerdictCache::new()) {

@@ -48,7 +48,6 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
     for name in ["ca_client", "self_signed"] {
         let identity = pki.get(name).unwrap();
         let connection = Connection {
-            peer: [203, 0, 113, 9].into(),
             transport: Transport::Tls(Box::new(Tls {
                 server_name: Some("mtls.login.example.test".into()),
                 client_certificate: ClientCertificate::Parsed {
@@ -71,6 +70,7 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             authority: Some(b"mtls.login.example.test"),
             protocol: None,
             fields: &fields,
+            peer: [203, 0, 113, 9].into(),
             connection: Ok(&connection),
         };
         let mut verdicts = VerdictCache::new();

@@ -1,10 +1,12 @@
 //! The leaf certificate of a TLS client: read once a connection, judged on every request.
 
 mod raw;
+mod twin;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 use core::fmt;
 use core::ops::Range;
 
@@ -37,7 +39,10 @@ pub struct LeafCert {
     key_usage: Usage,
     extended_key_usage: Usage,
     critical_extensions: CriticalExtensions,
-    alternative_names: Vec<AlternativeName>,
+    alternative_names: Option<Range<usize>>,
+    algorithm: Range<usize>,
+    is_signed_by_own_key: OnceCell<bool>,
+    twin_thumbprints: OnceCell<Vec<Thumbprint>>,
 }
 
 /// Whose name stands in the issuer field; says nothing about who signed.
@@ -98,13 +103,13 @@ pub enum CriticalExtensions {
 
 /// A name of the subjectAltName extension (RFC 5280 section 4.2.1.6) of a type that can be listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AlternativeName {
+pub enum AlternativeName<'a> {
     /// A dNSName.
-    Dns(String),
+    Dns(&'a str),
     /// A uniformResourceIdentifier.
-    Uri(String),
+    Uri(&'a str),
     /// An rfc822Name.
-    Email(String),
+    Email(&'a str),
 }
 
 /// The bytes are not exactly one X.509 certificate; holds what is wrong.
@@ -153,7 +158,12 @@ impl LeafCert {
             key_usage: extensions.key_usage,
             extended_key_usage: extensions.extended_key_usage,
             critical_extensions: extensions.critical,
-            alternative_names: extensions.alternative_names,
+            alternative_names: extensions
+                .alternative_names
+                .map(|names| range_in(&der, names)),
+            algorithm: range_in(&der, raw.algorithm),
+            is_signed_by_own_key: OnceCell::new(),
+            twin_thumbprints: OnceCell::new(),
             signed: range_in(&der, raw.signed),
             signature: range_in(&der, raw.signature),
             der: der.into(),
@@ -244,17 +254,39 @@ impl LeafCert {
         self.critical_extensions
     }
 
-    /// The alternative names that can be listed.
-    pub fn alternative_names(&self) -> &[AlternativeName] {
-        &self.alternative_names
+    /// The alternative names that can be listed; read from the DER each time, since a certificate can
+    /// hold thousands and few lists ask for them.
+    pub fn alternative_names(&self) -> impl Iterator<Item = AlternativeName<'_>> {
+        let names = self.alternative_names.as_ref();
+        raw::alternative_names(names.map_or(&[], |names| self.part(names)))
     }
 
-    /// Whether the certificate's own key verifies its signature: costs one signature verification.
+    /// Whether the certificate's own key verifies its signature: one verification, then remembered.
     pub fn is_signed_by_own_key(&self) -> bool {
-        let (Ok(key), Ok(algorithm)) = (&self.key, self.signature_algorithm) else {
-            return false;
-        };
-        algorithm.verifies(key, self.part(&self.signed), self.part(&self.signature))
+        *self.is_signed_by_own_key.get_or_init(|| {
+            let (Ok(key), Ok(algorithm)) = (&self.key, self.signature_algorithm) else {
+                return false;
+            };
+            algorithm.verifies(key, self.part(&self.signed), self.part(&self.signature))
+        })
+    }
+
+    /// Whether the question of [`LeafCert::is_signed_by_own_key`] has been answered before.
+    pub(crate) fn knows_its_signature(&self) -> bool {
+        self.is_signed_by_own_key.get().is_some()
+    }
+
+    /// The thumbprints this certificate would have with the other spelling of its ECDSA signature,
+    /// which anybody can write; none for other signatures. Reckoned when first asked for.
+    pub fn twin_thumbprints(&self) -> &[Thumbprint] {
+        self.twin_thumbprints.get_or_init(|| {
+            let signature = self.part(&self.signature);
+            twin::thumbprints(
+                self.part(&self.signed),
+                self.part(&self.algorithm),
+                signature,
+            )
+        })
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {

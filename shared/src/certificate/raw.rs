@@ -1,6 +1,5 @@
 //! The DER of a certificate, taken apart (RFC 5280 section 4.1).
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
@@ -111,13 +110,17 @@ fn extensions<'a>(reader: &mut SliceReader<'a>) -> der::Result<Option<&'a [u8]>>
     Ok(Some(AnyRef::decode(reader)?.value()))
 }
 
-pub(super) struct Extensions {
+pub(super) struct Extensions<'a> {
     pub(super) authority: Authority,
     pub(super) key_usage: Usage,
     pub(super) extended_key_usage: Usage,
     pub(super) critical: CriticalExtensions,
-    pub(super) alternative_names: Vec<AlternativeName>,
+    /// The value of subjectAltName.
+    pub(super) alternative_names: Option<&'a [u8]>,
 }
+
+/// How many extensions a certificate may have; those in use have about ten.
+const MAX_EXTENSIONS: usize = 64;
 
 /// An extension (RFC 5280 section 4.1).
 struct Extension<'a> {
@@ -143,14 +146,14 @@ impl<'a> Extension<'a> {
     }
 }
 
-impl Extensions {
-    pub(super) fn parse(sequence: Option<&[u8]>) -> Result<Self, MalformedCertificate> {
+impl<'a> Extensions<'a> {
+    pub(super) fn parse(sequence: Option<&'a [u8]>) -> Result<Self, MalformedCertificate> {
         let mut parsed = Self {
             authority: Authority::EndEntity,
             key_usage: Usage::Unrestricted,
             extended_key_usage: Usage::Unrestricted,
             critical: CriticalExtensions::Known,
-            alternative_names: Vec::new(),
+            alternative_names: None,
         };
         let mut seen: Vec<&[u8]> = Vec::new();
         let Some(sequence) = sequence else {
@@ -159,6 +162,9 @@ impl Extensions {
         for extension in list(sequence, Extension::parse)
             .map_err(|_| MalformedCertificate("the extensions do not decode"))?
         {
+            if seen.len() >= MAX_EXTENSIONS {
+                return Err(MalformedCertificate("too many extensions"));
+            }
             if seen.contains(&extension.id) {
                 return Err(MalformedCertificate("an extension stands twice"));
             }
@@ -176,7 +182,7 @@ impl Extensions {
         }
     }
 
-    fn add(&mut self, extension: &Extension<'_>) -> der::Result<()> {
+    fn add(&mut self, extension: &Extension<'a>) -> der::Result<()> {
         match extension.id {
             BASIC_CONSTRAINTS => self.note_authority(is_authority(extension.value)?),
             KEY_USAGE => {
@@ -195,8 +201,8 @@ impl Extensions {
                 self.extended_key_usage = allowed_when(usages.contains(&CLIENT_AUTH));
             }
             SUBJECT_ALT_NAME => {
-                let names = list(extension.value, alternative_name)?;
-                self.alternative_names = names.into_iter().flatten().collect();
+                list(extension.value, alternative_name)?;
+                self.alternative_names = Some(extension.value);
             }
             CERTIFICATE_POLICIES => {}
             _ if extension.is_critical => self.critical = CriticalExtensions::Unknown,
@@ -246,11 +252,26 @@ fn allowed_when(named: bool) -> Usage {
     }
 }
 
+/// The names of a subjectAltName that can be listed; its form was checked when it was parsed.
+pub(super) fn alternative_names(value: &[u8]) -> impl Iterator<Item = AlternativeName<'_>> {
+    let content = AnyRef::from_der(value).map_or(&[][..], |sequence| sequence.value());
+    let mut reader = SliceReader::new(content).ok();
+    core::iter::from_fn(move || {
+        let reader = reader.as_mut()?;
+        while !reader.is_finished() {
+            if let Some(name) = alternative_name(reader).ok()? {
+                return Some(name);
+            }
+        }
+        None
+    })
+}
+
 /// A GeneralName (RFC 5280 section 4.2.1.6), when it is of a type that can be listed.
-fn alternative_name(reader: &mut SliceReader<'_>) -> der::Result<Option<AlternativeName>> {
+fn alternative_name<'a>(reader: &mut SliceReader<'a>) -> der::Result<Option<AlternativeName<'a>>> {
     let name = AnyRef::decode(reader)?;
     let text = || match core::str::from_utf8(name.value()) {
-        Ok(text) if text.is_ascii() => Ok(String::from(text)),
+        Ok(text) if text.is_ascii() => Ok(text),
         _ => Err(malformed()),
     };
     let tag = name.tag();

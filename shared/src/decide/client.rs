@@ -42,7 +42,7 @@ pub(super) fn judge<'a>(
     if kind == Kind::CaSigned {
         check_path_verified(policy, host_verdict)?;
     }
-    if policy.deny.contains(leaf) {
+    if policy.deny.knows(leaf) {
         return Err(Reason::CertificateDenied);
     }
     check_registered(leaf, kind, policy)?;

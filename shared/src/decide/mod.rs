@@ -67,7 +67,7 @@ fn edits_for<'a>(
         check_server_name(tls, &name).map_err(other)?;
         check_early_data(request).map_err(other)?;
     }
-    let outside = OutsideFields::inspect(request, config, host).map_err(other)?;
+    let outside = OutsideFields::inspect(request, config).map_err(other)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
     if surface == Surface::MtlsAlias && is_upgrade {
         return Err(other(Reason::UpgradeNotAllowed));
@@ -86,7 +86,7 @@ fn edits_for<'a>(
             }
         }
     };
-    let address = client_address(request, connection, host);
+    let address = client_address(request, host);
     Ok(toward_origin(host, surface, address, client, outside))
 }
 
@@ -165,6 +165,9 @@ impl<'a> Target<'a> {
 fn check_server_name(tls: &Tls, name: &HostName<'_>) -> Result<(), Reason> {
     let problem = match &tls.server_name {
         None => ServerNameProblem::Absent,
+        // A server name has no trailing dot (RFC 6066 section 3). Were one taken off here, a host program
+        // that does not take it off could have chosen other TLS settings, and other roots, for it.
+        Some(sent) if sent.ends_with('.') => ServerNameProblem::Different,
         Some(sent) => match HostName::parse(sent) {
             Ok(sent) if sent == *name => return Ok(()),
             _ => ServerNameProblem::Different,
@@ -203,14 +206,14 @@ fn is_cors_preflight(request: &Request<'_>) -> bool {
 }
 
 /// the one address the origin is told.
-fn client_address(request: &Request<'_>, connection: &Connection, host: &Host) -> IpAddr {
+fn client_address(request: &Request<'_>, host: &Host) -> IpAddr {
     let forwarded_for = request
         .fields
         .iter()
         .rev()
         .filter(|(name, _)| name.eq_ignore_ascii_case(header::X_FORWARDED_FOR.as_bytes()))
         .map(|(_, value)| *value);
-    network::client_address(connection.peer, &host.trusted_proxies, forwarded_for)
+    network::client_address(request.peer, &host.trusted_proxies, forwarded_for)
 }
 
 /// The address as text, in one allocation.

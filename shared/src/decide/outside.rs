@@ -1,6 +1,6 @@
 //! The fields a client sent that must not reach the origin as they came (R-4, R-5b, R-6).
 
-use crate::config::{Config, Host};
+use crate::config::Config;
 use crate::edits::FieldSet;
 use crate::header::{self, FieldClass};
 use crate::refusal::Reason;
@@ -22,11 +22,7 @@ pub(super) struct OutsideFields {
 
 impl OutsideFields {
     /// R-4, R-5b, R-6: sorts the fields of the request in one pass, or two where `connection` shows.
-    pub(super) fn inspect(
-        request: &Request<'_>,
-        config: &Config,
-        host: &Host,
-    ) -> Result<Self, Reason> {
+    pub(super) fn inspect(request: &Request<'_>, config: &Config) -> Result<Self, Reason> {
         let mut outside = Self {
             remove: FieldSet::default(),
             identity_claims: 0,
@@ -34,7 +30,7 @@ impl OutsideFields {
         };
         let mut has_connection = false;
         for (index, (name, _)) in request.fields.iter().enumerate() {
-            match Self::class(name, config, host) {
+            match Self::class(name, config) {
                 FieldClass::EndToEnd => continue,
                 FieldClass::Identity => {
                     outside.identity_claims = outside.identity_claims.saturating_add(1);
@@ -50,31 +46,20 @@ impl OutsideFields {
             outside.remove.insert(index);
         }
         if has_connection {
-            outside.remove_nominated(request, config, host)?;
+            outside.remove_nominated(request, config)?;
         }
         Ok(outside)
     }
 
-    fn class(name: &[u8], config: &Config, host: &Host) -> FieldClass {
+    fn class(name: &[u8], config: &Config) -> FieldClass {
         match header::classify(name) {
             FieldClass::EndToEnd if config.owns_field(name) => FieldClass::Identity,
-            // A configured client address field is the edge's to set even where it is unknown.
-            FieldClass::EndToEnd
-                if header::folds_to_same(host.client_address_field.as_str().as_bytes(), name) =>
-            {
-                FieldClass::Forwarding
-            }
             class => class,
         }
     }
 
     /// R-5b: what `connection` names goes too, unless it is not the client's to take away.
-    fn remove_nominated(
-        &mut self,
-        request: &Request<'_>,
-        config: &Config,
-        host: &Host,
-    ) -> Result<(), Reason> {
+    fn remove_nominated(&mut self, request: &Request<'_>, config: &Config) -> Result<(), Reason> {
         let values = request
             .fields
             .iter()
@@ -84,7 +69,7 @@ impl OutsideFields {
             let nominated = nominated.trim_ascii();
             let kept: [&[u8]; 3] = [b"authorization", b"cookie", b"content-length"];
             let is_kept = kept.iter().any(|name| name.eq_ignore_ascii_case(nominated));
-            let class = Self::class(nominated, config, host);
+            let class = Self::class(nominated, config);
             let is_edges = matches!(
                 class,
                 FieldClass::Identity | FieldClass::Forwarding | FieldClass::Host

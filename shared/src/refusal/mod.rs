@@ -122,7 +122,7 @@ impl Refusal {
             ("code", Some(self.reason.code())),
             ("reason", Some(&self.reason.to_string())),
             ("method", Some(&shown(request.method))),
-            ("host", host(request).map(shown).as_deref()),
+            ("host", host(request).map(shown_segment).as_deref()),
             ("path", path.map(shown_path).as_deref()),
             ("thumbprint", thumbprint.as_deref()),
             ("request_id", Some(request_id)),
@@ -141,25 +141,28 @@ fn host<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
 
 /// A path without the segments that can hold an email address.
 fn shown_path(path: &[u8]) -> String {
-    let can_hold_email = |segment: &[u8]| {
-        segment.contains(&b'@') || segment.windows(3).any(|window| window == b"%40")
-    };
     let mut text = String::new();
     for (index, segment) in path.split(|byte| *byte == b'/').enumerate() {
         if index > 0 {
             text.push('/');
         }
-        if can_hold_email(segment) {
-            text.push_str("[email]");
-        } else {
-            text.push_str(&shown(segment));
-        }
+        text.push_str(&shown_segment(segment));
         if text.len() > LOGGED_BYTES {
             text.truncate(LOGGED_BYTES);
             break;
         }
     }
     text
+}
+
+/// A part of a client's text, unless it can hold an email address, encoded once or twice.
+fn shown_segment(segment: &[u8]) -> String {
+    let holds = |text: &[u8]| segment.windows(text.len()).any(|window| window == text);
+    if holds(b"@") || holds(b"%40") || holds(b"%2540") {
+        "[email]".to_owned()
+    } else {
+        shown(segment)
+    }
 }
 
 /// A client's text as a log may show it: printable ASCII, the rest escaped, and not too long.

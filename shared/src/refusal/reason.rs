@@ -386,25 +386,8 @@ impl Reason {
     }
 
     /// Whether the client certificate is what was refused, so that R-8's table applies.
-    pub const fn is_about_certificate(self) -> bool {
-        matches!(
-            self,
-            Self::CertificateRequired
-                | Self::CertificateMalformed
-                | Self::CertificateKeyWeak
-                | Self::CertificateAlgorithmUnsupported(_)
-                | Self::CertificateKindNotAccepted(_)
-                | Self::CertificateExpired
-                | Self::CertificateNotYetValid
-                | Self::CertificateVersionUnsupported
-                | Self::CertificateUsage(_)
-                | Self::CertificateExtensionUnknown
-                | Self::CertificateIsAuthority
-                | Self::CertificateNotVerified
-                | Self::CertificateDenied
-                | Self::CertificateNotRegistered
-                | Self::CertificateTooLarge(_)
-        )
+    pub fn is_about_certificate(self) -> bool {
+        self.code().starts_with("certificate_")
     }
 }
 

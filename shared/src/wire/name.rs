@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::thumbprint::decode_hex;
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
 
@@ -66,19 +67,20 @@ impl DistinguishedName {
 
 fn is_part(part: &[Attribute], set: &[u8]) -> der::Result<bool> {
     let mut reader = SliceReader::new(set)?;
-    let mut attributes = 0_usize;
+    let mut found = Vec::with_capacity(part.len());
     while !reader.is_finished() {
         let (oid, value) = reader.sequence(|reader| {
             Ok::<_, der::Error>((AnyRef::decode(reader)?, AnyRef::decode(reader)?))
         })?;
         let is_listed =
             |(listed, text): &Attribute| listed.as_slice() == oid.value() && is_text(&value, text);
-        if !part.iter().any(is_listed) {
-            return Ok(false);
+        match part.iter().position(is_listed) {
+            // Each listed attribute is met once: one that stands twice does not stand for another.
+            Some(index) if !found.contains(&index) => found.push(index),
+            _ => return Ok(false),
         }
-        attributes = attributes.saturating_add(1);
     }
-    Ok(attributes == part.len())
+    Ok(found.len() == part.len())
 }
 
 /// Whether the value, whatever its string type, says the text.
@@ -180,9 +182,8 @@ fn value(text: &str) -> Result<(String, Option<char>, &str), ()> {
         match character {
             ',' | '+' => break Some(character),
             '\\' => {
-                let pair = rest
-                    .get(..2)
-                    .and_then(|pair| u8::from_str_radix(pair, 16).ok());
+                let pair = rest.get(..2).and_then(decode_hex);
+                let pair = pair.and_then(|bytes| bytes.first().copied());
                 let byte = match (pair, rest.as_bytes().first()) {
                     (Some(byte), _) => {
                         rest = rest.get(2..).unwrap_or_default();
@@ -245,6 +246,7 @@ mod tests {
             "CN=a\\\\,O=b",
             &[&[("2.5.4.10", "b")], &[("2.5.4.3", "a\\")]],
         );
+        check("CN=\\+43 1\\2b1", &[&[("2.5.4.3", "+43 1+1")]]);
         check("CN=M\\C3\\BCller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
         check("CN=M\u{fc}ller", &[&[("2.5.4.3", "M\u{fc}ller")]]);
     }
@@ -270,6 +272,17 @@ mod tests {
         assert!(!listed.is(&der(0x1e, b"\0M\0\xfc\0l\0l\0e\0r\0")));
         assert!(!listed.is(&der(0x0c, b"M\xfcller")));
         assert!(!listed.is(&der(0x0c, b"Muller")));
+    }
+
+    #[test]
+    fn an_attribute_that_stands_twice_does_not_stand_for_another() {
+        let listed: DistinguishedName = "CN=a+OU=b".parse().unwrap();
+        let cn = [0x30, 8, 0x06, 3, 0x55, 4, 3, 0x0c, 1, b'a'];
+        let ou = [0x30, 8, 0x06, 3, 0x55, 4, 11, 0x0c, 1, b'b'];
+        let name =
+            |one: [u8; 10], other: [u8; 10]| [&[0x30, 22, 0x31, 20][..], &one, &other].concat();
+        assert!(listed.is(&name(cn, ou)));
+        assert!(!listed.is(&name(cn, cn)));
     }
 
     #[test]

@@ -22,7 +22,6 @@ pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
     let config = config_json::parse(json.as_bytes(), &secrets)?;
     let wire = vector.request.wire(pki)?;
     let connection = Connection {
-        peer: [127, 0, 0, 1].into(),
         transport: if vector.request.plain {
             Transport::Plain
         } else {
@@ -44,6 +43,7 @@ pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
         authority: wire.authority.as_deref(),
         protocol: None,
         fields: &fields,
+        peer: [127, 0, 0, 1].into(),
         connection: Ok(&connection),
     };
     let now = u64::try_from(pki.generated_at())?;

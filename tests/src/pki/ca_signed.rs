@@ -5,7 +5,7 @@ use super::certificate::{
     KEY_CERT_SIGN, Role, SERVER_AUTH, Template, Version, distinguished_name,
 };
 use super::keys::{Key, KeyKind, SignedWith, random_bytes};
-use super::{Authority, DAY, Identity, Pki, PkiError, SharedRsaKeys, sized};
+use super::{Authority, DAY, Identity, Pki, PkiError, SharedRsaKeys, sized, twin};
 
 /// The subject of `ca_client` and of whoever pretends to be it.
 pub(super) fn subject_of_ca_client() -> Vec<u8> {
@@ -43,6 +43,7 @@ pub(super) fn identities(pki: &Pki, rsa: &SharedRsaKeys) -> Result<Vec<Identity>
     let client = leaf(subject_of_ca_client(), &key, now)?.with(names);
     let good = ca.issue(client.clone(), &key)?;
     add("ca_client", good.clone(), &key, Valid);
+    add("ca_client_twin", twin::of(&good)?, &key, Valid);
     let good_key = key;
 
     for (name, kind) in [

@@ -11,6 +11,7 @@ mod encoding;
 mod keys;
 mod self_signed;
 mod sized;
+mod twin;
 
 use std::fmt;
 use std::net::IpAddr;

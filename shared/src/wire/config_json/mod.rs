@@ -179,14 +179,21 @@ impl Context<'_> {
             )),
             (Some(SecretSource::Environment(name)), _) => {
                 let name = &name.0;
+                // A key that was put here by mistake is not shown; the usual form of a name is.
+                let is_usual =
+                    |byte: u8| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte);
+                let shown = match name.bytes().all(is_usual) {
+                    true => format!(" `{name}`"),
+                    false => String::new(),
+                };
                 let text = (self.environment)(name).ok_or_else(|| {
                     at_env(format!(
-                        "found no variable `{name}` among the host program's secrets, expected one"
+                        "found no variable{shown} among the host program's secrets, expected one"
                     ))
                 })?;
                 let secret = Secret::new(text).map_err(|error| {
                     at_env(format!(
-                        "found in the variable `{name}` no header value ({error}), expected an API key"
+                        "found in the variable{shown} no header value ({error}), expected an API key"
                     ))
                 })?;
                 Ok(Some(secret))

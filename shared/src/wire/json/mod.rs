@@ -16,7 +16,9 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 
 #[cfg(feature = "schema")]
 pub(crate) use self::read::described;
-pub(crate) use self::read::{Bounded, Expected, FromJson, Member, Text, choice, members, object};
+pub(crate) use self::read::{
+    Bounded, Expected, FromJson, Member, Text, choice, members, object, quoted,
+};
 pub(crate) use self::write::object_of_texts;
 
 /// A JSON value (RFC 8259).
@@ -177,7 +179,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         while let Some((name, value)) = map.next_entry::<String, Json>()? {
             if members.iter().any(|(other, _)| *other == name) {
                 return Err(A::Error::custom(format_args!(
-                    "member `{name}` given twice"
+                    "member {} given twice",
+                    quoted(&name)
                 )));
             }
             members.push((name, value));

@@ -1,6 +1,5 @@
 //! Types read from JSON, and the schema that says how they are written.
 
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -152,19 +151,31 @@ impl<T: Expected> FromJson for Text<T> {
         let Json::Text(text) = json else {
             return Err(json.unexpected(T::EXPECTED));
         };
-        text.parse().map(Self).map_err(|_| {
-            let shown: Cow<'_, str> = match text.char_indices().nth(100) {
-                Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()).into(),
-                None => text.into(),
-            };
-            ConfigError::here(format!("found `{shown}`, expected {}", T::EXPECTED))
-        })
+        let error =
+            |_| ConfigError::here(format!("found {}, expected {}", quoted(text), T::EXPECTED));
+        text.parse().map(Self).map_err(error)
     }
 
     #[cfg(feature = "schema")]
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "string" })
     }
+}
+
+/// A text of the file as an error may show it: on one line, not too long, and not at all when it
+/// can be a URL with a password.
+pub(crate) fn quoted(text: &str) -> String {
+    if text.contains('@') {
+        return String::from("a text with `@`");
+    }
+    let mut shown = String::from("`");
+    shown.extend(text.chars().take(100).flat_map(char::escape_debug));
+    shown.push_str(if text.chars().nth(100).is_some() {
+        "...`"
+    } else {
+        "`"
+    });
+    shown
 }
 
 /// The members of an object by name, when all are known ones.
@@ -183,7 +194,7 @@ pub(crate) fn members<'a>(json: &'a Json, known: &[&str]) -> Result<Members<'a>,
                 expected.push_str(&format!(" `{name}`"));
             }
             let error = ConfigError::here(format!("found an unknown member, {expected}"));
-            Err(error.in_member(name))
+            Err(error.in_member(quoted(name).trim_matches('`')))
         }
     }
 }
@@ -283,7 +294,10 @@ macro_rules! choice {
                 match text.as_str() {
                     $($text => Ok(Self::$variant),)*
                     _ => Err($crate::wire::json::ConfigError::here(
-                        alloc::format!("found `{text}`, expected {expected}"),
+                        alloc::format!(
+                            "found {}, expected {expected}",
+                            $crate::wire::json::quoted(text)
+                        ),
                     )),
                 }
             }
