@@ -40,6 +40,7 @@ use auth_edge::Config;
 use auth_edge::decide;
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
+use auth_edge::wire::thumbprint::Thumbprint;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -84,9 +85,10 @@ impl RootContext for Root {
         let json = ProxyWasm.plugin_configuration();
         match config_json::parse(&json, &|name| ProxyWasm.secret(name)) {
             Ok(config) => {
+                let digest = Thumbprint::of(&json).to_hex();
+                let hosts = config.len();
                 ProxyWasm.log_info(&format!(
-                    "auth_edge: serving {} custom domains",
-                    config.len()
+                    "auth_edge: configuration sha256 {digest} in force, custom domains: {hosts}"
                 ));
                 self.edge = Some(Rc::new(Edge {
                     config,

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::exec::Outcome;
+use crate::exec::{self, Outcome};
 use crate::step::Steps;
 use crate::tools::{Cache, cargo_deny, envoy, node};
 use crate::{filter, no_std, repo, wasm_std};
@@ -72,6 +72,7 @@ pub(crate) fn demo(cache: &Cache, once: bool) -> Outcome<ExitCode> {
     let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
     let npm_root = node::npm_ci(cache, &repo::root().join(DEMO))?;
     let wasm = filter::build_filter(cache)?;
+    exec::say("  building and starting the demo (some minutes the first time)");
     let why = demo_command(&envoy, &wasm, &node, &npm_root, once).exec();
     Err(format!("cannot start the demo: {why}"))
 }

@@ -80,7 +80,8 @@ pub(crate) fn build_filter(cache: &Cache) -> Outcome<PathBuf> {
     at(fs::write(&unfinished, &module), "write", &unfinished)?;
     at(fs::rename(&unfinished, &output), "write", &output)?;
     exec::say(&format!(
-        "  filter: {} bytes (code {}, data {}; {} before custom sections went; limit {LIMIT})",
+        "  filter: {}, {} bytes (code {}, data {}; {} before custom sections went; limit {LIMIT})",
+        output.display(),
         module.len(),
         wasm_file::section_size(&module, CODE)?,
         wasm_file::section_size(&module, DATA)?,

@@ -17,6 +17,7 @@ use crate::header;
 use crate::reply::Reply;
 use crate::request::{ClientCertificate, Request, Transport};
 use crate::wire::json::object_of_texts;
+use crate::wire::thumbprint::Thumbprint;
 
 /// The methods the edge forwards, as `Allow` lists them.
 pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE";
@@ -111,7 +112,7 @@ impl Refusal {
         let transport = request.connection.map(|connection| &connection.transport);
         let thumbprint = match transport {
             Ok(Transport::Tls(tls)) => match &tls.client_certificate {
-                ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint().to_string()),
+                ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
                 _ => None,
             },
             Ok(Transport::Plain) | Err(_) => None,
@@ -124,7 +125,12 @@ impl Refusal {
             ("method", Some(&shown(request.method))),
             ("host", host(request).map(shown_segment).as_deref()),
             ("path", path.map(shown_path).as_deref()),
-            ("thumbprint", thumbprint.as_deref()),
+            ("thumbprint", thumbprint.map(|it| it.to_string()).as_deref()),
+            // The same as Envoy's access log has it, so that one search finds both lines.
+            (
+                "certificate_sha256",
+                thumbprint.map(Thumbprint::to_hex).as_deref(),
+            ),
             ("request_id", Some(request_id)),
         ])
     }

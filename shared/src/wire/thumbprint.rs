@@ -21,6 +21,16 @@ impl Thumbprint {
     pub fn of(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
+
+    /// Lower-case hex without colons, as Envoy's access log writes a fingerprint.
+    pub fn to_hex(self) -> String {
+        let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+        let digits = self
+            .0
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        digits.collect()
+    }
 }
 
 impl FromStr for Thumbprint {
@@ -100,6 +110,7 @@ mod tests {
             hex.join(":"),
         ] {
             assert_eq!(text.parse(), Ok(thumbprint), "{text}");
+            assert_eq!(thumbprint.to_hex().parse(), Ok(thumbprint));
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) fn print(stage: &Stage) {
     );
     curl(
         // Some curl versions drop an HTTP/2 answer that comes before they have sent the body.
-        "no certificate: 400, refused by the edge with certificate_required",
+        "no certificate: 400, refused by the edge with certificate_required (curl hides an early answer over HTTP/2)",
         &token("client-1", ALIAS, "--http1.1 "),
     );
     curl(
@@ -55,8 +55,14 @@ pub(super) fn print(stage: &Stage) {
         "curl 'http://{}/stats?usedonly&filter=wasmcustom.auth_edge'",
         stage.envoy.admin_address()
     );
-    println!("\n# what the origin saw, and what Envoy logs");
+    println!(
+        "\n# what the origin saw, and what Envoy logs (refusals at once, access lines some seconds late)"
+    );
     println!("tail -n 1 {folder}/audit.jsonl");
     println!("tail -n 3 {folder}/envoy.log");
+    println!(
+        "\nTo change the edge while it runs, edit a copy of {folder}/edge/auth-edge.yaml and move it there.\n\
+         An answer with `edge_code` is the edge's, one without is the origin's, whose clients are fixed."
+    );
     println!("\nCtrl-C ends everything and removes {folder}.");
 }

@@ -129,7 +129,7 @@ fn certificates(stage: &Stage) -> Result<Vec<Attempt<'_>>, PkiError> {
             "certificate_not_verified",
         ),
         (
-            "an authority's (CA:TRUE)",
+            "CA-signed, an authority's own (CA:TRUE)",
             "ca_client_is_ca",
             "certificate_is_authority",
         ),

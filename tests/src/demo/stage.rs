@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::fs;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::rand;
@@ -90,6 +92,8 @@ impl Stage {
     pub(super) fn build(options: &Options) -> Result<(Self, Audit), Box<dyn Error>> {
         let directory = tempfile::Builder::new()
             .prefix("auth-edge-demo-")
+            // Keys lie in it.
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let watch = Watch::over(directory.path())?;
         progress("making authorities, certificates and an API key");

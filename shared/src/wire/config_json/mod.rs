@@ -188,7 +188,8 @@ impl Context<'_> {
                 };
                 let text = (self.environment)(name).ok_or_else(|| {
                     at_env(format!(
-                        "found no variable{shown} among the host program's secrets, expected one"
+                        "found no variable{shown} among the host program's secrets, expected one \
+                         (Envoy: in its environment, and named in `host_env_keys`)"
                     ))
                 })?;
                 let secret = Secret::new(text).map_err(|error| {
