@@ -92,8 +92,7 @@ impl OutsideFields {
 
 /// How many fields claim an identity, of a request that is refused before they are sorted.
 pub(super) fn identity_claims(request: &Request<'_>, config: &Config) -> u32 {
-    let is_claim =
-        |name: &[u8]| header::classify(name) == FieldClass::Identity || config.owns_field(name);
+    let is_claim = |name: &[u8]| OutsideFields::class(name, config) == FieldClass::Identity;
     let claims = request
         .fields
         .iter()

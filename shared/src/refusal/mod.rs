@@ -36,16 +36,6 @@ pub struct Refusal {
     pub identity_claims: u32,
 }
 
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self {
-            reason,
-            class: EndpointClass::Other,
-            identity_claims: 0,
-        }
-    }
-}
-
 impl Refusal {
     /// The answer for the caller: JSON, never cached.
     ///

@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use crate::certificate::MalformedCertificate;
 use crate::host_name::InvalidHostName;
 use crate::request::MissingFact;
 use crate::signature::AlgorithmProblem;
@@ -439,12 +438,6 @@ impl fmt::Display for Reason {
 impl From<InvalidHostName> for Reason {
     fn from(error: InvalidHostName) -> Self {
         Self::InvalidHost(InvalidHost::Malformed(error))
-    }
-}
-
-impl From<MalformedCertificate> for Reason {
-    fn from(_: MalformedCertificate) -> Self {
-        Self::CertificateMalformed
     }
 }
 

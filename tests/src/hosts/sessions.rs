@@ -30,20 +30,13 @@ pub fn a_ca_signed_certificate_on_a_resumed_session_is_refused(stage: &Stage) ->
 pub fn a_registered_self_signed_certificate_keeps_working_on_a_resumed_session(
     stage: &Stage,
 ) -> Outcome {
-    for versions in VERSIONS {
-        let both = twice(stage, RESUMING, "self_signed", versions, Expected::Resumed)?;
-        for response in both {
-            forwarded(&response).map_err(|why| format!("{versions:?}: {why}"))?;
-        }
-        let recorded = stage.origin.take();
-        ensure(recorded.len() == 2, || {
-            "not two requests at the origin".into()
-        })?;
-        for request in &recorded {
-            told(request, stage.pki.get("self_signed")?, SELF_SIGNED)?;
-        }
-    }
-    Ok(())
+    both_reach_the_origin(
+        stage,
+        RESUMING,
+        "self_signed",
+        Expected::Resumed,
+        SELF_SIGNED,
+    )
 }
 
 /// Resumption opens no way around the list of registered certificates.
@@ -85,8 +78,19 @@ pub fn a_session_resumed_under_another_name_is_judged_by_its_certificate(stage: 
 pub fn with_resumption_off_nothing_resumes_and_a_ca_signed_client_keeps_working(
     stage: &Stage,
 ) -> Outcome {
+    both_reach_the_origin(stage, SHIPPED, "ca_client", Expected::Full, SUCCESS)
+}
+
+/// Requests on a first and a second connection reach the origin, with this verdict on the certificate.
+fn both_reach_the_origin(
+    stage: &Stage,
+    listener: &str,
+    identity: &str,
+    expected: Expected,
+    verdict: &str,
+) -> Outcome {
     for versions in VERSIONS {
-        let both = twice(stage, SHIPPED, "ca_client", versions, Expected::Full)?;
+        let both = twice(stage, listener, identity, versions, expected)?;
         for response in both {
             forwarded(&response).map_err(|why| format!("{versions:?}: {why}"))?;
         }
@@ -95,7 +99,7 @@ pub fn with_resumption_off_nothing_resumes_and_a_ca_signed_client_keeps_working(
             "not two requests at the origin".into()
         })?;
         for request in &recorded {
-            told(request, stage.pki.get("ca_client")?, SUCCESS)?;
+            told(request, stage.pki.get(identity)?, verdict)?;
         }
     }
     Ok(())
