@@ -6,6 +6,7 @@ use std::rc::Rc;
 use auth_edge::request::{
     ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, Transport,
 };
+use auth_edge::wire::thumbprint::Thumbprint;
 
 use crate::connections::Connections;
 use crate::host::{Host, OwnedField, Property};
@@ -20,8 +21,8 @@ pub(crate) struct Seen {
     pub(crate) connection_id: u64,
     peer: Option<IpAddr>,
     connection: Result<Rc<Connection>, MissingFact>,
-    /// The time in seconds since 1970.
-    pub(crate) now: u64,
+    /// The time in nanoseconds since 1970.
+    pub(crate) now_nanoseconds: u64,
 }
 
 /// Asks the host program for everything a decision needs.
@@ -42,7 +43,7 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
         (_, None, _, _) => Err(MissingFact::Clock),
         (_, _, None, _) => Err(MissingFact::ConnectionId),
         (_, _, _, None) => Err(MissingFact::PeerAddress),
-        (Some(_), Some(_), Some(id), Some(_)) => connections.get(id, || connection(host)),
+        (Some(_), Some(_), Some(id), Some(_)) => Ok(connections.get(id, || connection(host))),
     };
     let fields = fields.unwrap_or_default();
     Seen {
@@ -54,7 +55,7 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
         connection_id: id.unwrap_or_default(),
         peer,
         connection,
-        now: now.unwrap_or_default() / NANOSECONDS_PER_SECOND,
+        now_nanoseconds: now.unwrap_or_default(),
     }
 }
 
@@ -81,6 +82,11 @@ impl Seen {
         }
     }
 
+    /// The time in seconds since 1970.
+    pub(crate) const fn now(&self) -> u64 {
+        self.now_nanoseconds / NANOSECONDS_PER_SECOND
+    }
+
     /// The pseudo-header fields, which stand first.
     pub(crate) fn pseudo_fields(&self) -> impl Iterator<Item = &OwnedField> {
         self.fields.iter().take(self.pseudo_fields)
@@ -93,35 +99,35 @@ impl Seen {
 }
 
 /// What belongs to the connection; asked for once.
-fn connection(host: &impl Host) -> Result<Connection, MissingFact> {
-    Ok(Connection {
-        transport: match host.property(Property::TlsVersion) {
-            Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
-                server_name: host
-                    .property(Property::ServerName)
-                    .filter(|name| !name.is_empty())
-                    .map(|name| String::from_utf8_lossy(&name).into_owned()),
-                client_certificate: client_certificate(host)?,
-            })),
-            _ => Transport::Plain,
-        },
+fn connection(host: &impl Host) -> Connection {
+    Connection::new(match host.property(Property::TlsVersion) {
+        Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
+            server_name: host
+                .property(Property::ServerName)
+                .filter(|name| !name.is_empty())
+                .map(|name| String::from_utf8_lossy(&name).into_owned()),
+            client_certificate: client_certificate(host),
+        })),
+        _ => Transport::Plain,
     })
 }
 
-fn client_certificate(host: &impl Host) -> Result<ClientCertificate, MissingFact> {
+fn client_certificate(host: &impl Host) -> ClientCertificate {
     // Absent is taken for "presented": then the certificate itself must show, or all is refused.
     if host.property(Property::CertificatePresented).as_deref() == Some(&[0]) {
-        return Ok(ClientCertificate::None);
+        return ClientCertificate::None;
     }
-    let pem = host
-        .property(Property::PeerCertificate)
-        .ok_or(MissingFact::ClientCertificate)?;
-    let valid = host
-        .property(Property::PeerCertificateValid)
-        .ok_or(MissingFact::HostVerdict)?;
-    let host_verdict = match valid.as_slice() {
-        [1] => HostVerdict::Verified,
-        _ => HostVerdict::NotVerified,
+    let Some(pem) = host.property(Property::PeerCertificate) else {
+        let digest = host.property(Property::PeerCertificateDigest);
+        let digest = digest.and_then(|hex| String::from_utf8(hex).ok());
+        return ClientCertificate::NotShown {
+            digest: digest.and_then(|hex| hex.parse::<Thumbprint>().ok()),
+        };
     };
-    Ok(ClientCertificate::from_pem(&pem, host_verdict))
+    let host_verdict = match host.property(Property::PeerCertificateValid).as_deref() {
+        None => HostVerdict::Unavailable,
+        Some([1]) => HostVerdict::Verified,
+        Some(_) => HostVerdict::NotVerified,
+    };
+    ClientCertificate::from_pem(&pem, host_verdict)
 }

@@ -24,6 +24,8 @@ pub(crate) enum Property {
     CertificatePresented,
     /// `connection.peer_certificate`: PEM of the leaf; from Envoy 1.38.
     PeerCertificate,
+    /// `connection.sha256_peer_certificate_digest`: in hex.
+    PeerCertificateDigest,
     /// `connection.peer_certificate_valid`: one byte, Envoy's verdict; from Envoy 1.39.
     PeerCertificateValid,
 }
@@ -37,6 +39,7 @@ impl Property {
             Self::ServerName => vec!["connection", "requested_server_name"],
             Self::CertificatePresented => vec!["connection", "mtls"],
             Self::PeerCertificate => vec!["connection", "peer_certificate"],
+            Self::PeerCertificateDigest => vec!["connection", "sha256_peer_certificate_digest"],
             Self::PeerCertificateValid => vec!["connection", "peer_certificate_valid"],
         }
     }
@@ -175,6 +178,8 @@ pub(crate) struct Counters {
     refused: Vec<(&'static str, u32)>,
     identity_claims: u32,
     verifications: u32,
+    verification_time: u32,
+    verdicts_remembered: u32,
 }
 
 impl Counters {
@@ -191,6 +196,8 @@ impl Counters {
                 .collect(),
             identity_claims: host.define_counter("auth_edge.identity_claims"),
             verifications: host.define_counter("auth_edge.signature_verifications"),
+            verification_time: host.define_counter("auth_edge.verification_microseconds"),
+            verdicts_remembered: host.define_counter("auth_edge.verdicts_remembered"),
         }
     }
 
@@ -214,10 +221,21 @@ impl Counters {
         }
     }
 
-    /// Counts verified signatures.
-    pub(crate) fn add_verifications(&self, host: &impl Host, verifications: u64) {
-        if verifications > 0 {
-            host.add_to_counter(self.verifications, verifications);
+    /// Counts verified signatures, and the time from `since`, in nanoseconds since 1970, until now.
+    pub(crate) fn add_verifications(&self, host: &impl Host, verifications: u64, since: u64) {
+        if verifications == 0 {
+            return;
+        }
+        host.add_to_counter(self.verifications, verifications);
+        let now = host.now_nanoseconds().unwrap_or_default();
+        let microseconds = now.saturating_sub(since) / 1000;
+        host.add_to_counter(self.verification_time, microseconds);
+    }
+
+    /// Counts verdicts that were known.
+    pub(crate) fn add_remembered(&self, host: &impl Host, verdicts: u64) {
+        if verdicts > 0 {
+            host.add_to_counter(self.verdicts_remembered, verdicts);
         }
     }
 }

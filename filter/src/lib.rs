@@ -130,12 +130,14 @@ impl HttpContext for Stream {
         let seen = gather::gather(&ProxyWasm, &mut state.connections);
         let fields = seen.fields();
         let request = seen.request(&fields);
-        let before = state.verdicts.verifications();
-        let decision = decide(&request, &edge.config, seen.now, &mut state.verdicts);
-        edge.counters.add_verifications(
-            &ProxyWasm,
-            state.verdicts.verifications().saturating_sub(before),
-        );
+        let verdicts = &mut state.verdicts;
+        let (verified, remembered) = (verdicts.verifications(), verdicts.hits());
+        let decision = decide(&request, &edge.config, seen.now(), verdicts);
+        let verified = verdicts.verifications().saturating_sub(verified);
+        let remembered = verdicts.hits().saturating_sub(remembered);
+        edge.counters
+            .add_verifications(&ProxyWasm, verified, seen.now_nanoseconds);
+        edge.counters.add_remembered(&ProxyWasm, remembered);
         let id = format_args!(
             "{:x}-{}-{}",
             edge.loaded_at, seen.connection_id, self.context_id

@@ -82,7 +82,7 @@ impl Fake {
         let fields = seen.fields();
         let request = seen.request(&fields);
         let mut verdicts = Default::default();
-        let decision = decide(&request, &config, seen.now, &mut verdicts);
+        let decision = decide(&request, &config, seen.now(), &mut verdicts);
         let outcome = apply(
             self,
             &counters,
@@ -161,6 +161,12 @@ fn forwarded() -> Fake {
 #[track_caller]
 fn check_unsupported(fake: &Fake, missing: MissingFact) {
     assert_eq!(fake.seen().request(&[]).connection.err(), Some(missing));
+    check_closed(fake, "");
+}
+
+/// The request is answered 503, and the log holds the text.
+#[track_caller]
+fn check_closed(fake: &Fake, logged: &str) {
     let (outcome, told) = fake.run();
     assert_eq!(outcome, Outcome::Answered);
     assert!(
@@ -171,6 +177,8 @@ fn check_unsupported(fake: &Fake, missing: MissingFact) {
         !told.iter().any(|line| line.starts_with("field")),
         "{told:?}"
     );
+    let mut log = told.iter().filter(|line| line.starts_with("log"));
+    assert!(log.any(|line| line.contains(logged)), "{told:?}");
 }
 
 #[test]
@@ -209,18 +217,52 @@ fn each_missing_fact_refuses() {
         &forwarded().with(Property::PeerAddress, b"/unix"),
         MissingFact::PeerAddress,
     );
-    let presented = || forwarded().with(Property::CertificatePresented, &[1]);
-    check_unsupported(&presented(), MissingFact::ClientCertificate);
-    let without_verdict = presented().with(Property::PeerCertificate, b"not PEM");
-    check_unsupported(&without_verdict, MissingFact::HostVerdict);
-    let unknown = forwarded().without(Property::CertificatePresented);
-    check_unsupported(&unknown, MissingFact::ClientCertificate);
     let mut fake = forwarded();
     fake.now = None;
     check_unsupported(&fake, MissingFact::Clock);
     let mut fake = forwarded();
     fake.fields = None;
     check_unsupported(&fake, MissingFact::Fields);
+}
+
+#[test]
+fn what_is_not_told_of_a_certificate_refuses_where_it_is_needed() {
+    let alias = || {
+        Fake::new("mtls.login.example.test", "/oauth/token")
+            .with(Property::CertificatePresented, &[1])
+    };
+    check_closed(&alias(), "no connection.peer_certificate");
+    let unknown = alias().without(Property::CertificatePresented);
+    check_closed(&unknown, "no connection.peer_certificate");
+    let with_digest = alias().with(Property::PeerCertificateDigest, "ab".repeat(32).as_bytes());
+    check_closed(&with_digest, "no connection.peer_certificate");
+    // The custom domain asks for no certificate.
+    let domain = forwarded().with(Property::CertificatePresented, &[1]);
+    assert_eq!(domain.run().0, Outcome::Forwarded);
+}
+
+#[test]
+fn a_certificate_that_is_not_shown_is_known_by_its_digest() {
+    let digest = "0123456789abcdef".repeat(4);
+    for (told, expected) in [
+        (Some(digest.as_bytes()), digest.parse().ok()),
+        (Some(&b"no digest"[..]), None),
+        (None, None),
+    ] {
+        let mut fake = forwarded().with(Property::CertificatePresented, &[1]);
+        if let Some(told) = told {
+            fake = fake.with(Property::PeerCertificateDigest, told);
+        }
+        let seen = fake.seen();
+        let transport = &seen.request(&[]).connection.unwrap().transport;
+        let Transport::Tls(tls) = transport else {
+            panic!("no TLS")
+        };
+        let ClientCertificate::NotShown { digest } = tls.client_certificate else {
+            panic!("shown: {:?}", tls.client_certificate)
+        };
+        assert_eq!(digest, expected);
+    }
 }
 
 #[test]
@@ -246,11 +288,14 @@ fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
         (vec![2], HostVerdict::NotVerified),
         (vec![1, 1], HostVerdict::NotVerified),
         (vec![], HostVerdict::NotVerified),
+        (b"none".to_vec(), HostVerdict::Unavailable),
     ] {
-        let fake = forwarded()
+        let mut fake = forwarded()
             .with(Property::CertificatePresented, &[1])
-            .with(Property::PeerCertificate, PEM.as_bytes())
-            .with(Property::PeerCertificateValid, &verdict);
+            .with(Property::PeerCertificate, PEM.as_bytes());
+        if expected != HostVerdict::Unavailable {
+            fake = fake.with(Property::PeerCertificateValid, &verdict);
+        }
         let seen = fake.seen();
         let transport = &seen.request(&[]).connection.unwrap().transport;
         let Transport::Tls(tls) = transport else {

@@ -14,7 +14,9 @@ use crate::header::{self, HeaderName};
 use crate::host_name::HostName;
 use crate::network::Network;
 use crate::secret::Secret;
+use crate::trust::TrustSet;
 use crate::wire::cert_header::Encoding;
+use crate::wire::forwarded::Format;
 use crate::wire::name::DistinguishedName;
 use crate::wire::thumbprint::Thumbprint;
 
@@ -23,7 +25,7 @@ use crate::wire::thumbprint::Thumbprint;
 pub struct Config {
     hosts: Vec<Host>,
     names: BTreeMap<String, (HostIndex, Surface)>,
-    /// Fields that some host sends its origin, besides those that are removed anyway.
+    /// Fields that some host sends its origin or takes from a proxy, besides those that are removed anyway.
     own_fields: Vec<HeaderName>,
 }
 
@@ -66,8 +68,8 @@ pub struct Host {
     pub certificates: Arc<CertificatePolicy>,
     /// How the origin is told of them.
     pub certificate_fields: Arc<CertificateFields>,
-    /// Peers whose `x-forwarded-for` is believed.
-    pub trusted_proxies: Arc<[Network]>,
+    /// Peers that are believed what they say of their clients (R-4b, R-6).
+    pub trusted_proxies: Arc<TrustedProxies>,
     /// The field that carries the client's address.
     pub client_address_field: HeaderName,
 }
@@ -88,6 +90,15 @@ pub struct Origin {
     pub authority: String,
     /// What goes into `cname-api-key`.
     pub api_key: Option<Secret>,
+}
+
+/// Proxies in front of the edge that are believed what they say of their clients.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    /// By their address.
+    pub networks: Vec<Network>,
+    /// By the certificate they present themselves; thumbprints and keys only.
+    pub certificates: CertificateList,
 }
 
 /// A path served on the alias.
@@ -124,6 +135,8 @@ pub struct CertificateFields {
 /// Which client certificates a host accepts; none unless told.
 #[derive(Clone, Debug, Default)]
 pub struct CertificatePolicy {
+    /// Where the certificate of a client stands.
+    pub source: Source,
     /// What a CA-signed certificate must fulfil; none are accepted without.
     pub ca_signed: Option<CaSignedPolicy>,
     /// What a self-signed certificate must fulfil; none are accepted without.
@@ -134,11 +147,42 @@ pub struct CertificatePolicy {
     pub clock_skew_seconds: u64,
 }
 
+/// Where the certificate of a client stands.
+#[derive(Clone, Debug, Default)]
+pub enum Source {
+    /// The client presented it on this connection, and the host program shows it.
+    #[default]
+    Connection,
+    /// The client presented it on this connection, and the host program shows it in the
+    /// `x-forwarded-client-cert` that it writes (R-4c).
+    EnvoyXfcc,
+    /// The client presented it to a trusted proxy, which writes it into a field (R-4b).
+    ProxyField {
+        /// The field.
+        name: HeaderName,
+        /// How it carries the certificate.
+        format: Format,
+    },
+}
+
+/// Where the intermediates stand that came with a client certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PresentedChain {
+    /// Nowhere: only configured ones are used.
+    Unread,
+    /// In the `x-forwarded-client-cert` that the host program itself writes (R-4c).
+    EnvoyXfcc,
+    /// In what the trusted proxy writes besides the certificate.
+    ProxyField,
+}
+
 /// What a CA-signed certificate must fulfil.
 #[derive(Clone, Debug)]
 pub struct CaSignedPolicy {
     /// Who verifies the path to a root.
     pub verified_by: VerifiedBy,
+    /// The authorities that may have issued it, and what they revoked.
+    pub trust: TrustSet,
     /// The certificates admitted; all that verify without.
     pub allow: Option<CertificateList>,
 }
@@ -146,6 +190,8 @@ pub struct CaSignedPolicy {
 /// Who verifies a CA-signed certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VerifiedBy {
+    /// The edge.
+    Edge(PresentedChain),
     /// The host program that ends TLS.
     Host,
 }
@@ -218,7 +264,12 @@ impl Config {
             }
             let fields = &host.certificate_fields;
             let tenant = host.tenant.as_ref().map(|tenant| &tenant.name);
+            let input = match &host.certificates.source {
+                Source::ProxyField { name, .. } => Some(name),
+                Source::Connection | Source::EnvoyXfcc => None,
+            };
             let own = [
+                input,
                 Some(&fields.certificate),
                 fields.verdict.as_ref(),
                 tenant,
@@ -257,7 +308,8 @@ impl Config {
         self.hosts.is_empty()
     }
 
-    /// Whether some host sends the field to its origin, so that none may come from outside.
+    /// Whether some host sends the field to its origin or takes it from a proxy, so that none may pass
+    /// from outside.
     pub fn owns_field(&self, name: &[u8]) -> bool {
         self.own_fields
             .iter()
@@ -272,6 +324,11 @@ impl CertificateList {
         let is_listed = |twin: &Thumbprint| self.thumbprints.contains(twin);
         self.contains(certificate)
             || !self.thumbprints.is_empty() && certificate.twin_thumbprints().iter().any(is_listed)
+    }
+
+    /// Whether nothing is on the list.
+    pub fn is_empty(&self) -> bool {
+        self.thumbprints.is_empty() && self.keys.is_empty() && self.names.is_empty()
     }
 
     /// Whether the certificate is on the list.

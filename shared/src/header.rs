@@ -13,6 +13,10 @@ pub const CLIENT_CERTIFICATE_CA_VERIFIED: &str = "client-certificate-ca-verified
 pub const CNAME_API_KEY: &str = "cname-api-key";
 /// The leaf certificate as RFC 9440 section 2.2 writes it.
 pub const CLIENT_CERT: &str = "client-cert";
+/// The chain of the certificate as RFC 9440 section 2.3 writes it.
+pub const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
+/// The certificate of a TLS client as Envoy writes it (R-4c).
+pub const X_FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
 /// The client's address (R-6).
 pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The scheme of the client's request (R-6).

@@ -7,7 +7,7 @@
 //! Rule numbers (`R-10`) are those of `docs/rules.md`.
 //!
 //! Reading order: the small types (`host_name`, `header`, `secret`, `network`, `endpoint`, `reply`),
-//! certificates (`signature`, `certificate`, `verdict`), what is configured and seen (`config`,
+//! certificates (`signature`, `certificate`, `trust`, `verdict`), what is configured and seen (`config`,
 //! `request`, `wire`), what comes out (`edits`, `refusal`, `decision`), and `decide`.
 
 #![no_std]
@@ -54,6 +54,8 @@ pub mod wire;
 pub mod certificate;
 
 pub mod signature;
+
+pub mod trust;
 
 pub mod verdict;
 

@@ -5,9 +5,13 @@ use core::net::IpAddr;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use crate::certificate::LeafCert;
+use crate::trust::Chain;
+use crate::wire::forwarded::Format;
 use crate::wire::pem;
+use crate::wire::thumbprint::Thumbprint;
 
 /// A field as it came: name and value, any bytes.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
@@ -44,6 +48,10 @@ pub enum MissingFact {
     ClientCertificate,
     /// Whether the host program verified the client certificate.
     HostVerdict,
+    /// The SHA-256 of a client certificate that it does not show itself.
+    CertificateDigest,
+    /// The `x-forwarded-client-cert` that it is said to write.
+    ForwardedCertificate,
     /// The request's header fields.
     Fields,
     /// The time.
@@ -55,6 +63,37 @@ pub enum MissingFact {
 pub struct Connection {
     /// Whether TLS protects the connection, and what its handshake said.
     pub transport: Transport,
+    forwarded: OnceCell<Forwarded>,
+}
+
+impl Connection {
+    /// A connection of which nothing but its transport is known.
+    pub const fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            forwarded: OnceCell::new(),
+        }
+    }
+
+    /// The first client certificate that a header field of this connection held.
+    ///
+    /// Mostly it is the only one, and then it is read once.
+    pub(crate) fn first_forwarded(&self, read: impl FnOnce() -> Forwarded) -> &Forwarded {
+        self.forwarded.get_or_init(read)
+    }
+}
+
+/// A client certificate as a header field held it, and what it was read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarded {
+    /// How it was read.
+    pub(crate) format: Format,
+    /// The value of the field, then those of the fields with its chain.
+    pub(crate) values: Vec<Vec<u8>>,
+    /// The certificate.
+    pub(crate) certificate: ClientCertificate,
+    /// What came with it.
+    pub(crate) chain: Chain,
 }
 
 /// How the request came.
@@ -86,6 +125,11 @@ pub enum ClientCertificate {
         leaf: Box<LeafCert>,
         /// What the host program's own verification said of it.
         host_verdict: HostVerdict,
+    },
+    /// One was presented that the host program does not show.
+    NotShown {
+        /// Its SHA-256, when the host program tells that.
+        digest: Option<Thumbprint>,
     },
     /// One was presented and is no X.509 certificate, or is several.
     Malformed,
@@ -130,4 +174,6 @@ pub enum HostVerdict {
     Verified,
     /// It did not, or the host program could not tell.
     NotVerified,
+    /// The host program has no such verdict.
+    Unavailable,
 }

@@ -74,6 +74,19 @@ pub enum PublicKey {
     Ed25519([u8; 32]),
 }
 
+/// The kinds of public keys that are accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyKind {
+    /// RSA, as rsaEncryption.
+    Rsa,
+    /// An elliptic-curve key on P-256.
+    P256,
+    /// An elliptic-curve key on P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+}
+
 impl PublicKey {
     /// Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7); only its shape and size are judged
     /// here, a point off its curve fails when a signature is verified.
@@ -86,35 +99,47 @@ impl PublicKey {
             .subject_public_key
             .as_bytes()
             .ok_or(unsupported("the public key is not a whole number of bytes"))?;
-        match spki.algorithm.oid {
+        let kind = match spki.algorithm.oid {
             // RFC 3279 section 2.3.1: the parameters are NULL.
             RSA_ENCRYPTION if !is_null(&spki.algorithm) => {
-                Err(unsupported("the parameters of the RSA key are not NULL"))
+                return Err(unsupported("the parameters of the RSA key are not NULL"));
             }
-            RSA_ENCRYPTION => Self::parse_rsa(bits),
+            RSA_ENCRYPTION => KeyKind::Rsa,
             EC_PUBLIC_KEY => {
                 let curve = spki
                     .algorithm
                     .parameters
                     .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
-                // RFC 5480 section 2.2: the uncompressed form starts with 4.
-                match (curve, bits.first(), bits.len()) {
-                    (Some(P256), Some(4), 65) => Ok(Self::P256(bits.into())),
-                    (Some(P384), Some(4), 97) => Ok(Self::P384(bits.into())),
-                    (Some(P256 | P384), _, _) => Err(unsupported(
-                        "the elliptic curve point is not in uncompressed form",
-                    )),
-                    _ => Err(unsupported("the elliptic curve is not supported")),
+                match curve {
+                    Some(P256) => KeyKind::P256,
+                    Some(P384) => KeyKind::P384,
+                    _ => return Err(unsupported("the elliptic curve is not supported")),
                 }
             }
             ED25519 if spki.algorithm.parameters.is_some() => {
-                Err(unsupported("the Ed25519 key has parameters"))
+                return Err(unsupported("the Ed25519 key has parameters"));
             }
-            ED25519 => bits
+            ED25519 => KeyKind::Ed25519,
+            _ => return Err(unsupported("the public key algorithm is not supported")),
+        };
+        Self::from_bits(kind, bits)
+    }
+
+    /// Reads the bits of a SubjectPublicKeyInfo whose algorithm is known; see [`PublicKey::parse`].
+    pub fn from_bits(kind: KeyKind, bits: &[u8]) -> Result<Self, AlgorithmProblem> {
+        let unsupported = AlgorithmProblem::Unsupported;
+        // RFC 5480 section 2.2: the uncompressed form starts with 4.
+        match (kind, bits.first(), bits.len()) {
+            (KeyKind::Rsa, _, _) => Self::parse_rsa(bits),
+            (KeyKind::P256, Some(4), 65) => Ok(Self::P256(bits.into())),
+            (KeyKind::P384, Some(4), 97) => Ok(Self::P384(bits.into())),
+            (KeyKind::P256 | KeyKind::P384, _, _) => Err(unsupported(
+                "the elliptic curve point is not in uncompressed form",
+            )),
+            (KeyKind::Ed25519, _, _) => bits
                 .try_into()
                 .map(Self::Ed25519)
                 .map_err(|_| unsupported("the Ed25519 key is not 32 bytes long")),
-            _ => Err(unsupported("the public key algorithm is not supported")),
         }
     }
 

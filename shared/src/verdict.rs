@@ -2,8 +2,9 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use crate::certificate::{IssuedBy, LeafCert};
+use crate::certificate::{IssuedBy, LeafCert, Validity};
 use crate::config::HostIndex;
+use crate::trust::{Chain, ListSignatures, PathProblem, TrustSet, Verification};
 use crate::wire::thumbprint::Thumbprint;
 
 /// The two kinds of trust in a client certificate.
@@ -15,27 +16,109 @@ pub enum Kind {
     SelfSigned,
 }
 
-/// How many verdicts are kept for one host name; at about 100 bytes each, some 25 KB.
+/// How many verdicts of each sort are kept for one host name: kinds, paths, and signatures on
+/// revocation lists; at about 200 bytes each, some 150 KB.
 pub const VERDICTS_PER_HOST: usize = 256;
-/// How many verdicts are kept in all, some 3 MB; one more, and all are forgotten.
+/// How many verdicts are kept in all, some 6 MB; one more, and all are forgotten.
 pub const VERDICTS: usize = 32 * 1024;
 
 /// Results of signature verifications, bounded for each host name so that no tenant's clients can
 /// push out another's.
 ///
-/// Holds only what can be computed again: a decision is the same with and without it. Dates,
-/// usages and lists are never cached, they are judged on every request.
+/// Holds only what can be computed again: a decision is the same with and without it. Dates of the
+/// leaf, usages and lists of registered certificates are never cached, they are judged on every request.
 #[derive(Debug, Default)]
 pub struct VerdictCache {
     hosts: BTreeMap<HostIndex, HostVerdicts>,
     held: usize,
     verifications: u64,
+    hits: u64,
+}
+
+/// What a path leads from and what it leads to: everything but the time that has a say in it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct PathKey {
+    leaf: Thumbprint,
+    presented: Option<Thumbprint>,
+    trust: Option<Thumbprint>,
+}
+
+/// What became of a path, and when that holds.
+#[derive(Clone, Copy, Debug)]
+struct PathVerdict {
+    result: Result<(), PathProblem>,
+    holds: Validity,
 }
 
 #[derive(Debug, Default)]
 struct HostVerdicts {
-    kinds: BTreeMap<Thumbprint, Kind>,
-    oldest_first: VecDeque<Thumbprint>,
+    kinds: Bounded<Thumbprint, Kind>,
+    paths: Bounded<PathKey, PathVerdict>,
+    /// By list and key.
+    lists: Bounded<(Thumbprint, Thumbprint), bool>,
+}
+
+impl HostVerdicts {
+    fn len(&self) -> usize {
+        let kinds = self.kinds.known.len();
+        let paths = self.paths.known.len();
+        kinds
+            .saturating_add(paths)
+            .saturating_add(self.lists.known.len())
+    }
+}
+
+/// At most [`VERDICTS_PER_HOST`] entries; the oldest makes room for a new one.
+#[derive(Debug)]
+struct Bounded<K, V> {
+    known: BTreeMap<K, V>,
+    oldest_first: VecDeque<K>,
+}
+
+impl<K, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+}
+
+impl<K: Copy + Ord, V: Copy> Bounded<K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        self.known.get(key).copied()
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.known.insert(key, value).is_some() {
+            return;
+        }
+        if self.oldest_first.len() >= VERDICTS_PER_HOST
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.oldest_first.push_back(key);
+    }
+}
+
+impl ListSignatures for Bounded<(Thumbprint, Thumbprint), bool> {
+    fn known(&mut self, list: Thumbprint, key: Thumbprint) -> Option<bool> {
+        self.get(&(list, key))
+    }
+
+    fn remember(&mut self, list: Thumbprint, key: Thumbprint, verifies: bool) {
+        self.put((list, key), verifies);
+    }
+}
+
+/// A certificate whose path is in question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    /// The certificate.
+    pub(crate) leaf: &'a LeafCert,
+    /// What came with it.
+    pub(crate) presented: &'a Chain,
 }
 
 impl VerdictCache {
@@ -45,12 +128,18 @@ impl VerdictCache {
             hosts: BTreeMap::new(),
             held: 0,
             verifications: 0,
+            hits: 0,
         }
     }
 
     /// How many signatures were verified because the answer was not known.
     pub fn verifications(&self) -> u64 {
         self.verifications
+    }
+
+    /// How often an answer was known.
+    pub fn hits(&self) -> u64 {
+        self.hits
     }
 
     /// The kind of the certificate; verifies its signature at most once while it is remembered.
@@ -69,36 +158,106 @@ impl VerdictCache {
             }
         };
         if certificate.knows_its_signature() {
+            self.hits = self.hits.saturating_add(1);
             return kind_of(certificate.is_signed_by_own_key());
         }
         let thumbprint = certificate.thumbprint();
         let known = self.hosts.get(&host);
         if let Some(kind) = known.and_then(|known| known.kinds.get(&thumbprint)) {
-            return *kind;
+            self.hits = self.hits.saturating_add(1);
+            return kind;
         }
         self.verifications = self.verifications.saturating_add(1);
         let kind = kind_of(certificate.is_signed_by_own_key());
-        self.remember(host, thumbprint, kind);
+        self.keep(host, |known| known.kinds.put(thumbprint, kind));
         kind
     }
-}
 
-impl VerdictCache {
-    fn remember(&mut self, host: HostIndex, thumbprint: Thumbprint, kind: Kind) {
+    /// Whether a path leads from the candidate to a root of the trust set, at `time` in
+    /// seconds since 1970; searched for at most once while the answer holds and is remembered.
+    pub(crate) fn path(
+        &mut self,
+        host: HostIndex,
+        candidate: Candidate<'_>,
+        trust: &TrustSet,
+        time: u64,
+    ) -> Result<(), PathProblem> {
+        self.verdict(host, candidate, trust, time, |lists| {
+            trust.verify(
+                candidate.leaf,
+                candidate.presented.certificates(),
+                time,
+                lists,
+            )
+        })
+    }
+
+    /// Whether the revocation lists of the trust set let a leaf pass whose path the host program
+    /// verified.
+    pub(crate) fn revocation(
+        &mut self,
+        host: HostIndex,
+        leaf: &LeafCert,
+        trust: &TrustSet,
+        time: u64,
+    ) -> Result<(), PathProblem> {
+        let candidate = Candidate {
+            leaf,
+            presented: Chain::EMPTY,
+        };
+        self.verdict(host, candidate, trust, time, |lists| {
+            trust.check_revocation(leaf, time, lists)
+        })
+    }
+
+    fn verdict(
+        &mut self,
+        host: HostIndex,
+        candidate: Candidate<'_>,
+        trust: &TrustSet,
+        time: u64,
+        verify: impl FnOnce(&mut dyn ListSignatures) -> Verification,
+    ) -> Result<(), PathProblem> {
+        let key = PathKey {
+            leaf: candidate.leaf.thumbprint(),
+            presented: candidate.presented.digest(),
+            trust: trust.digest(),
+        };
+        let known = self.hosts.get(&host);
+        let known = known.and_then(|known| known.paths.get(&key));
+        if let Some(known) = known.filter(|known| known.holds.contains(time)) {
+            self.hits = self.hits.saturating_add(1);
+            return known.result;
+        }
+        let done = self.keep(host, |known| {
+            let done = verify(&mut known.lists);
+            let verdict = PathVerdict {
+                result: done.result.map(|_| ()),
+                // Why there is no path can change with any date in the certificates, so that is kept for
+                // this second alone: long enough that repeating a request does not repeat the work.
+                holds: done.result.unwrap_or(Validity {
+                    not_before: time,
+                    not_after: time,
+                }),
+            };
+            known.paths.put(key, verdict);
+            done
+        });
+        self.verifications = self.verifications.saturating_add(done.signatures.into());
+        done.result.map(|_| ())
+    }
+
+    /// Lets `change` change what is kept for the host.
+    fn keep<T>(&mut self, host: HostIndex, change: impl FnOnce(&mut HostVerdicts) -> T) -> T {
         if self.held >= VERDICTS {
             self.hosts.clear();
             self.held = 0;
         }
         let known = self.hosts.entry(host).or_default();
-        if known.oldest_first.len() >= VERDICTS_PER_HOST
-            && let Some(oldest) = known.oldest_first.pop_front()
-        {
-            known.kinds.remove(&oldest);
-        } else {
-            self.held = self.held.saturating_add(1);
-        }
-        known.oldest_first.push_back(thumbprint);
-        known.kinds.insert(thumbprint, kind);
+        let before = known.len();
+        let changed = change(known);
+        self.held = self.held.saturating_sub(before).saturating_add(known.len());
+        changed
     }
 }
 
@@ -110,31 +269,46 @@ mod tests {
         Thumbprint::of(&index.to_be_bytes())
     }
 
+    fn remember(cache: &mut VerdictCache, host: HostIndex, index: usize) {
+        cache.keep(host, |known| {
+            known.kinds.put(thumbprint(index), Kind::SelfSigned);
+        });
+    }
+
     #[test]
     fn the_oldest_verdict_of_a_host_makes_room_for_its_newest() {
         let mut cache = VerdictCache::new();
         let host = HostIndex::default();
         for index in 0..=VERDICTS_PER_HOST {
-            cache.remember(host, thumbprint(index), Kind::SelfSigned);
+            remember(&mut cache, host, index);
         }
-        let known = &cache.hosts[&host];
+        let known = &cache.hosts[&host].kinds;
         assert_eq!(cache.held, VERDICTS_PER_HOST);
-        assert_eq!(known.kinds.len(), VERDICTS_PER_HOST);
+        assert_eq!(known.known.len(), VERDICTS_PER_HOST);
         assert_eq!(known.oldest_first.len(), VERDICTS_PER_HOST);
-        assert_eq!(known.kinds.get(&thumbprint(0)), None);
-        assert!(known.kinds.contains_key(&thumbprint(VERDICTS_PER_HOST)));
+        assert_eq!(known.get(&thumbprint(0)), None);
+        assert!(known.get(&thumbprint(VERDICTS_PER_HOST)).is_some());
+    }
+
+    #[test]
+    fn a_verdict_that_is_replaced_takes_no_more_room() {
+        let mut cache = VerdictCache::new();
+        for _ in 0..3 {
+            remember(&mut cache, HostIndex::default(), 1);
+        }
+        assert_eq!(cache.held, 1);
+        assert_eq!(
+            cache.hosts[&HostIndex::default()].kinds.oldest_first.len(),
+            1
+        );
     }
 
     #[test]
     fn all_hosts_together_hold_no_more_than_the_bound() {
         let mut cache = VerdictCache::new();
         for index in 0..=VERDICTS {
-            cache.remember(
-                HostIndex::nth(index / 200),
-                thumbprint(index),
-                Kind::CaSigned,
-            );
-            let held: usize = cache.hosts.values().map(|known| known.kinds.len()).sum();
+            remember(&mut cache, HostIndex::nth(index / 200), index);
+            let held: usize = cache.hosts.values().map(HostVerdicts::len).sum();
             assert_eq!(cache.held, held);
             if index % 1000 == 0 {
                 assert!(held <= VERDICTS);

@@ -296,14 +296,14 @@ fn who_is_accepted_on_an_alias_is_said() {
     refused(
         at,
         json!({ "ca_signed": { "verified_by": "edge" } }),
-        &format!("{path}.ca_signed.verified_by"),
-        "which this version cannot do yet",
+        &format!("{path}.ca_signed.roots"),
+        "expected at least one",
     );
     refused(
         at,
         json!({ "ca_signed": {} }),
-        &format!("{path}.ca_signed.verified_by"),
-        "expected this member",
+        &format!("{path}.ca_signed.roots"),
+        "expected at least one",
     );
     let mut config = good();
     config["hosts"][0]

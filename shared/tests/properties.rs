@@ -140,16 +140,14 @@ proptest! {
         certificate in 0..3,
         now in any::<u64>(),
     ) {
-        let connection = Connection {
-            transport: Transport::Tls(Box::new(Tls {
+        let connection = Connection::new(Transport::Tls(Box::new(Tls {
                 server_name: server_name.map(|name| String::from_utf8_lossy(&name).into_owned()),
                 client_certificate: match certificate {
                     0 => ClientCertificate::None,
                     1 => ClientCertificate::Malformed,
                     _ => ClientCertificate::TooLarge,
                 },
-            })),
-        };
+            })));
         let fields: Vec<(&[u8], &[u8])> = fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
         let request = Request {
             method: &method,
@@ -182,12 +180,10 @@ proptest! {
 
 #[test]
 fn an_extended_connect_on_the_alias_is_an_upgrade() {
-    let connection = Connection {
-        transport: Transport::Tls(Box::new(Tls {
-            server_name: Some("mtls.login.example.test".into()),
-            client_certificate: ClientCertificate::None,
-        })),
-    };
+    let connection = Connection::new(Transport::Tls(Box::new(Tls {
+        server_name: Some("mtls.login.example.test".into()),
+        client_certificate: ClientCertificate::None,
+    })));
     let code = |protocol| {
         let request = Request {
             method: b"CONNECT",

@@ -47,15 +47,13 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
     let config = config_json::parse(json, &|_| Some("test-only-api-key".into())).unwrap();
     for name in ["ca_client", "self_signed"] {
         let identity = pki.get(name).unwrap();
-        let connection = Connection {
-            transport: Transport::Tls(Box::new(Tls {
-                server_name: Some("mtls.login.example.test".into()),
-                client_certificate: ClientCertificate::Parsed {
-                    leaf: Box::new(LeafCert::parse(identity.leaf().to_vec()).unwrap()),
-                    host_verdict: HostVerdict::Verified,
-                },
-            })),
-        };
+        let connection = Connection::new(Transport::Tls(Box::new(Tls {
+            server_name: Some("mtls.login.example.test".into()),
+            client_certificate: ClientCertificate::Parsed {
+                leaf: Box::new(LeafCert::parse(identity.leaf().to_vec()).unwrap()),
+                host_verdict: HostVerdict::Verified,
+            },
+        })));
         let fields: [(&[u8], &[u8]); 5] = [
             (b"accept", b"*/*"),
             (b"content-type", b"application/x-www-form-urlencoded"),

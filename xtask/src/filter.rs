@@ -28,7 +28,7 @@ const EXPORTS: &[&str] = &[
 ];
 
 /// The largest module that is accepted: every worker of the host compiles and holds its own.
-const LIMIT: usize = 600 * 1024;
+const LIMIT: usize = 900 * 1024;
 
 /// Builds the filter and returns the finished module.
 pub(crate) fn build_filter(cache: &Cache) -> Outcome<PathBuf> {

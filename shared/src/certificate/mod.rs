@@ -1,6 +1,7 @@
 //! The leaf certificate of a TLS client: read once a connection, judged on every request.
 
-mod raw;
+mod issuer;
+pub(crate) mod raw;
 mod twin;
 
 use alloc::boxed::Box;
@@ -13,6 +14,7 @@ use core::ops::Range;
 use der::Decode as _;
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
+pub use self::issuer::IssuerCert;
 use self::raw::{Extensions, RawCertificate};
 use crate::signature::{AlgorithmProblem, PublicKey, SignatureAlgorithm};
 use crate::wire::cert_header::Encoding;
@@ -40,6 +42,7 @@ pub struct LeafCert {
     extended_key_usage: Usage,
     critical_extensions: CriticalExtensions,
     alternative_names: Option<Range<usize>>,
+    distribution_points: Option<Range<usize>>,
     algorithm: Range<usize>,
     is_signed_by_own_key: OnceCell<bool>,
     twin_thumbprints: OnceCell<Vec<Thumbprint>>,
@@ -70,6 +73,21 @@ pub struct Validity {
     pub not_before: u64,
     /// The last second.
     pub not_after: u64,
+}
+
+impl Validity {
+    /// Whether the time, in seconds since 1970, is within.
+    pub const fn contains(self, time: u64) -> bool {
+        self.not_before <= time && time <= self.not_after
+    }
+
+    /// What is within both.
+    pub fn intersection(self, other: Self) -> Self {
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
+    }
 }
 
 /// Whether the certificate claims to be an authority's (RFC 5280 sections 4.2.1.3 and 4.2.1.9).
@@ -144,23 +162,19 @@ impl LeafCert {
             issuer: range_in(&der, raw.issuer),
             subject: range_in(&der, raw.subject),
             version: raw.version,
-            validity: Validity {
-                not_before: raw.dates.not_before.to_unix_duration().as_secs(),
-                not_after: raw.dates.not_after.to_unix_duration().as_secs(),
-            },
-            key: SubjectPublicKeyInfoRef::from_der(raw.key_info)
-                .map_err(|_| AlgorithmProblem::Unsupported("the public key is malformed"))
-                .and_then(|info| PublicKey::parse(&info)),
-            signature_algorithm: AlgorithmIdentifierRef::from_der(raw.algorithm)
-                .map_err(|_| AlgorithmProblem::Unsupported("the signature algorithm is malformed"))
-                .and_then(|algorithm| SignatureAlgorithm::parse(&algorithm)),
-            authority: extensions.authority,
-            key_usage: extensions.key_usage,
-            extended_key_usage: extensions.extended_key_usage,
+            validity: validity(&raw.dates),
+            key: public_key(raw.key_info),
+            signature_algorithm: signature_algorithm(raw.algorithm),
+            authority: authority(&extensions),
+            key_usage: usage(extensions.key_usage.map(|bits| bits.digital_signature())),
+            extended_key_usage: usage(extensions.purposes.map(|purposes| purposes.client_auth)),
             critical_extensions: extensions.critical,
             alternative_names: extensions
                 .alternative_names
                 .map(|names| range_in(&der, names)),
+            distribution_points: extensions
+                .distribution_points
+                .map(|points| range_in(&der, points)),
             algorithm: range_in(&der, raw.algorithm),
             is_signed_by_own_key: OnceCell::new(),
             twin_thumbprints: OnceCell::new(),
@@ -261,6 +275,13 @@ impl LeafCert {
         raw::alternative_names(names.map_or(&[], |names| self.part(names)))
     }
 
+    /// The value of cRLDistributionPoints (RFC 5280 section 4.2.1.13), not looked into.
+    pub(crate) fn distribution_points(&self) -> Option<&[u8]> {
+        self.distribution_points
+            .as_ref()
+            .map(|points| self.part(points))
+    }
+
     /// Whether the certificate's own key verifies its signature: one verification, then remembered.
     pub fn is_signed_by_own_key(&self) -> bool {
         *self.is_signed_by_own_key.get_or_init(|| {
@@ -301,8 +322,46 @@ impl fmt::Display for MalformedCertificate {
 }
 
 impl core::error::Error for MalformedCertificate {}
+
+fn public_key(key_info: &[u8]) -> Result<PublicKey, AlgorithmProblem> {
+    SubjectPublicKeyInfoRef::from_der(key_info)
+        .map_err(|_| AlgorithmProblem::Unsupported("the public key is malformed"))
+        .and_then(|info| PublicKey::parse(&info))
+}
+
+fn signature_algorithm(algorithm: &[u8]) -> Result<SignatureAlgorithm, AlgorithmProblem> {
+    AlgorithmIdentifierRef::from_der(algorithm)
+        .map_err(|_| AlgorithmProblem::Unsupported("the signature algorithm is malformed"))
+        .and_then(|algorithm| SignatureAlgorithm::parse(&algorithm))
+}
+
+fn authority(extensions: &Extensions<'_>) -> Authority {
+    let is_ca = extensions.basic_constraints.is_some_and(|it| it.ca);
+    let signs = extensions.key_usage.is_some_and(|it| it.key_cert_sign());
+    if is_ca || signs {
+        Authority::Authority
+    } else {
+        Authority::EndEntity
+    }
+}
+
+fn validity(dates: &x509_cert::time::Validity) -> Validity {
+    Validity {
+        not_before: dates.not_before.to_unix_duration().as_secs(),
+        not_after: dates.not_after.to_unix_duration().as_secs(),
+    }
+}
+
+fn usage(named: Option<bool>) -> Usage {
+    match named {
+        None => Usage::Unrestricted,
+        Some(true) => Usage::Allowed,
+        Some(false) => Usage::Forbidden,
+    }
+}
+
 /// Where `part`, a slice of `whole`, lies in it; nowhere gives an empty range.
-fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+pub(crate) fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start.saturating_add(part.len())
 }

@@ -6,7 +6,7 @@ use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
 use der::{Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _};
 use x509_cert::time::Validity as Dates;
 
-use super::{AlternativeName, Authority, CriticalExtensions, MalformedCertificate, Usage, Version};
+use super::{AlternativeName, CriticalExtensions, MalformedCertificate, Version};
 
 // Object identifiers are compared as the bytes of their DER, so that those of extensions nobody
 // knows need not be understood: arcs above 32 bits (2.25 and a UUID) are in use.
@@ -15,8 +15,11 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
+const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
 /// 1.3.6.1.5.5.7.3.2, id-kp-clientAuth (RFC 5280 section 4.2.1.12).
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+/// 2.5.29.37.0, anyExtendedKeyUsage.
+const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 37, 0];
 
 /// The parts of a certificate (RFC 5280 section 4.1), as they were presented.
 pub(super) struct RawCertificate<'a> {
@@ -66,18 +69,18 @@ impl<'a> RawCertificate<'a> {
     }
 }
 
-fn malformed() -> der::Error {
+pub(crate) fn malformed() -> der::Error {
     der::ErrorKind::Failed.into()
 }
 
 /// The next element whole, when it has the tag.
-fn element<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
+pub(crate) fn element<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
     Tag::peek(reader)?.assert_eq(tag)?;
     reader.tlv_bytes()
 }
 
 /// A context-specific tag.
-const fn context(constructed: bool, number: u32) -> Tag {
+pub(crate) const fn context(constructed: bool, number: u32) -> Tag {
     Tag::ContextSpecific {
         constructed,
         number: TagNumber(number),
@@ -110,27 +113,62 @@ fn extensions<'a>(reader: &mut SliceReader<'a>) -> der::Result<Option<&'a [u8]>>
     Ok(Some(AnyRef::decode(reader)?.value()))
 }
 
+/// What the extensions of a certificate say; those that are absent are none.
 pub(super) struct Extensions<'a> {
-    pub(super) authority: Authority,
-    pub(super) key_usage: Usage,
-    pub(super) extended_key_usage: Usage,
+    pub(super) basic_constraints: Option<BasicConstraints>,
+    pub(super) key_usage: Option<KeyUsageBits>,
+    pub(super) purposes: Option<Purposes>,
     pub(super) critical: CriticalExtensions,
     /// The value of subjectAltName.
     pub(super) alternative_names: Option<&'a [u8]>,
+    /// The value of cRLDistributionPoints.
+    pub(super) distribution_points: Option<&'a [u8]>,
+}
+
+/// basicConstraints (RFC 5280 section 4.2.1.9).
+#[derive(Clone, Copy)]
+pub(super) struct BasicConstraints {
+    pub(super) ca: bool,
+    pub(super) path_len: Option<u64>,
+}
+
+/// The first eight bits of keyUsage, counted from the most significant one (RFC 5280 section 4.2.1.3).
+#[derive(Clone, Copy)]
+pub(super) struct KeyUsageBits(u8);
+
+impl KeyUsageBits {
+    pub(super) const fn digital_signature(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    pub(super) const fn key_cert_sign(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    pub(super) const fn crl_sign(self) -> bool {
+        self.0 & 0x02 != 0
+    }
+}
+
+/// The purposes of extKeyUsage that matter here (RFC 5280 section 4.2.1.12).
+#[derive(Clone, Copy)]
+pub(super) struct Purposes {
+    pub(super) client_auth: bool,
+    pub(super) any: bool,
 }
 
 /// How many extensions a certificate may have; those in use have about ten.
 const MAX_EXTENSIONS: usize = 64;
 
 /// An extension (RFC 5280 section 4.1).
-struct Extension<'a> {
-    id: &'a [u8],
-    is_critical: bool,
-    value: &'a [u8],
+pub(crate) struct Extension<'a> {
+    pub(crate) id: &'a [u8],
+    pub(crate) is_critical: bool,
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> Extension<'a> {
-    fn parse(reader: &mut SliceReader<'a>) -> der::Result<Self> {
+    pub(crate) fn parse(reader: &mut SliceReader<'a>) -> der::Result<Self> {
         reader.sequence(|reader| {
             let id = AnyRef::decode(reader)?;
             id.tag().assert_eq(Tag::ObjectIdentifier)?;
@@ -149,11 +187,12 @@ impl<'a> Extension<'a> {
 impl<'a> Extensions<'a> {
     pub(super) fn parse(sequence: Option<&'a [u8]>) -> Result<Self, MalformedCertificate> {
         let mut parsed = Self {
-            authority: Authority::EndEntity,
-            key_usage: Usage::Unrestricted,
-            extended_key_usage: Usage::Unrestricted,
+            basic_constraints: None,
+            key_usage: None,
+            purposes: None,
             critical: CriticalExtensions::Known,
             alternative_names: None,
+            distribution_points: None,
         };
         let mut seen: Vec<&[u8]> = Vec::new();
         let Some(sequence) = sequence else {
@@ -176,33 +215,33 @@ impl<'a> Extensions<'a> {
         Ok(parsed)
     }
 
-    fn note_authority(&mut self, asserted: bool) {
-        if asserted {
-            self.authority = Authority::Authority;
-        }
-    }
-
     fn add(&mut self, extension: &Extension<'a>) -> der::Result<()> {
         match extension.id {
-            BASIC_CONSTRAINTS => self.note_authority(is_authority(extension.value)?),
+            BASIC_CONSTRAINTS => {
+                self.basic_constraints = Some(basic_constraints(extension.value)?);
+            }
             KEY_USAGE => {
                 let bits = BitStringRef::from_der(extension.value)?;
                 let first = bits.raw_bytes().first().copied().unwrap_or_default();
-                // Bits count from the most significant one (RFC 5280 section 4.2.1.3).
-                self.key_usage = allowed_when(first & 0x80 != 0);
-                self.note_authority(first & 0x04 != 0);
+                self.key_usage = Some(KeyUsageBits(first));
             }
             EXTENDED_KEY_USAGE => {
-                let usages = list(extension.value, |reader| {
-                    let usage = AnyRef::decode(reader)?;
-                    usage.tag().assert_eq(Tag::ObjectIdentifier)?;
-                    Ok(usage.value())
+                let purposes = list(extension.value, |reader| {
+                    let purpose = AnyRef::decode(reader)?;
+                    purpose.tag().assert_eq(Tag::ObjectIdentifier)?;
+                    Ok(purpose.value())
                 })?;
-                self.extended_key_usage = allowed_when(usages.contains(&CLIENT_AUTH));
+                self.purposes = Some(Purposes {
+                    client_auth: purposes.contains(&CLIENT_AUTH),
+                    any: purposes.contains(&ANY_PURPOSE),
+                });
             }
             SUBJECT_ALT_NAME => {
                 list(extension.value, alternative_name)?;
                 self.alternative_names = Some(extension.value);
+            }
+            CRL_DISTRIBUTION_POINTS if !extension.is_critical => {
+                self.distribution_points = Some(extension.value);
             }
             CERTIFICATE_POLICIES => {}
             _ if extension.is_critical => self.critical = CriticalExtensions::Unknown,
@@ -213,7 +252,7 @@ impl<'a> Extensions<'a> {
 }
 
 /// The elements of a SEQUENCE; bytes left over are an error.
-fn list<'a, T>(
+pub(crate) fn list<'a, T>(
     der: &'a [u8],
     mut decode: impl FnMut(&mut SliceReader<'a>) -> der::Result<T>,
 ) -> der::Result<Vec<T>> {
@@ -229,27 +268,20 @@ fn list<'a, T>(
     Ok(elements)
 }
 
-/// `cA` of basicConstraints (RFC 5280 section 4.2.1.9).
-fn is_authority(der: &[u8]) -> der::Result<bool> {
+fn basic_constraints(der: &[u8]) -> der::Result<BasicConstraints> {
     let mut reader = SliceReader::new(der)?;
-    let is_authority = reader.sequence(|reader| {
-        let is_authority =
+    let constraints = reader.sequence(|reader| {
+        let ca =
             !reader.is_finished() && Tag::peek(reader)? == Tag::Boolean && bool::decode(reader)?;
-        if !reader.is_finished() {
-            UintRef::decode(reader)?;
-        }
-        Ok::<_, der::Error>(is_authority)
+        let path_len = if reader.is_finished() {
+            None
+        } else {
+            Some(u64::decode(reader)?)
+        };
+        Ok::<_, der::Error>(BasicConstraints { ca, path_len })
     })?;
     reader.finish()?;
-    Ok(is_authority)
-}
-
-fn allowed_when(named: bool) -> Usage {
-    if named {
-        Usage::Allowed
-    } else {
-        Usage::Forbidden
-    }
+    Ok(constraints)
 }
 
 /// The names of a subjectAltName that can be listed; its form was checked when it was parsed.

@@ -1,12 +1,17 @@
-//! Who the client is: the judgement of its certificate, in the order of R-9.
+//! Who the client is: the judgement of its certificate, in the order of R-9.
 
+use alloc::borrow::{Cow, ToOwned};
+
+use super::presented::Presented;
 use crate::certificate::{Authority, CriticalExtensions, LeafCert, Usage, Version};
-use crate::config::{CertificatePolicy, Host, HostIndex, SelfSignedPolicy, VerifiedBy};
+use crate::config::{
+    CaSignedPolicy, CertificatePolicy, Host, HostIndex, SelfSignedPolicy, VerifiedBy,
+};
 use crate::edits::Value;
 use crate::refusal::{Reason, TooLarge, UsageProblem};
-use crate::request::{ClientCertificate, HostVerdict, Tls};
+use crate::request::{HostVerdict, MissingFact};
 use crate::signature::AlgorithmProblem;
-use crate::verdict::{Kind, VerdictCache};
+use crate::verdict::{Candidate, Kind, VerdictCache};
 use crate::wire::cert_header::Encoding;
 
 /// Who the client is, once that is decided.
@@ -17,36 +22,33 @@ pub(super) enum Client<'a> {
     Certified { kind: Kind, header: Value<'a> },
 }
 
-/// judges the client certificate of an endpoint of the alias.
+/// judges what the client presented to an endpoint of the alias.
 pub(super) fn judge<'a>(
-    tls: &'a Tls,
+    presented: Presented<'a>,
     host: &Host,
     index: HostIndex,
     now: u64,
     verdicts: &mut VerdictCache,
 ) -> Result<Client<'a>, Reason> {
-    let (leaf, host_verdict) = match &tls.client_certificate {
-        ClientCertificate::None => return Err(Reason::CertificateRequired),
-        ClientCertificate::Malformed => return Err(Reason::CertificateMalformed),
-        ClientCertificate::TooLarge => {
-            return Err(Reason::CertificateTooLarge(TooLarge::NotShown));
-        }
-        ClientCertificate::Parsed { leaf, host_verdict } => (leaf, *host_verdict),
-    };
+    let leaf = &*presented.leaf;
     let policy = &host.certificates;
     check_algorithms(leaf)?;
     let kind = verdicts.kind(index, leaf);
     check_kind_is_accepted(kind, policy)?;
     check_dates(leaf, policy, now)?;
     check_usages(leaf, kind)?;
-    if kind == Kind::CaSigned {
-        check_path_verified(policy, host_verdict)?;
+    if let Some(ca_signed) = &policy.ca_signed {
+        check_is_no_authority(leaf, ca_signed)?;
+        if kind == Kind::CaSigned {
+            let time = within_validity(leaf, now);
+            check_path(&presented, ca_signed, index, time, verdicts)?;
+        }
     }
     if policy.deny.knows(leaf) {
         return Err(Reason::CertificateDenied);
     }
     check_registered(leaf, kind, policy)?;
-    let header = header_value(leaf, host)?;
+    let header = header_value(presented.leaf, host)?;
     Ok(Client::Certified { kind, header })
 }
 
@@ -109,14 +111,49 @@ fn check_usages(leaf: &LeafCert, kind: Kind) -> Result<(), Reason> {
     }
 }
 
-/// the path to a root was verified by whom the configuration trusts to do it.
-fn check_path_verified(policy: &CertificatePolicy, by_host: HostVerdict) -> Result<(), Reason> {
-    let verified_by = policy.ca_signed.as_ref().map(|policy| policy.verified_by);
-    match (verified_by, by_host) {
-        (Some(VerifiedBy::Host), HostVerdict::Verified) => Ok(()),
-        (Some(VerifiedBy::Host), HostVerdict::NotVerified) | (None, _) => {
-            Err(Reason::CertificateNotVerified)
+/// the certificate of a configured authority, or one with its key, is no client's.
+fn check_is_no_authority(leaf: &LeafCert, policy: &CaSignedPolicy) -> Result<(), Reason> {
+    if policy.trust.has_authority_key(&leaf.key_thumbprint()) {
+        Err(Reason::CertificateIsAuthority)
+    } else {
+        Ok(())
+    }
+}
+
+/// The time at which a path is judged: now, or where the clock skew lets a leaf pass that is not valid
+/// now, the nearest second at which it is.
+fn within_validity(leaf: &LeafCert, now: u64) -> u64 {
+    let validity = leaf.validity();
+    now.max(validity.not_before).min(validity.not_after)
+}
+
+/// a path leads to a root, by whom the configuration trusts to say so.
+fn check_path(
+    presented: &Presented<'_>,
+    policy: &CaSignedPolicy,
+    index: HostIndex,
+    time: u64,
+    verdicts: &mut VerdictCache,
+) -> Result<(), Reason> {
+    let leaf = &*presented.leaf;
+    match (policy.verified_by, presented.host_verdict) {
+        (VerifiedBy::Edge(_), _) => {
+            let candidate = Candidate {
+                leaf,
+                presented: &presented.chain,
+            };
+            verdicts
+                .path(index, candidate, &policy.trust, time)
+                .map_err(Reason::CertificatePath)
         }
+        (VerifiedBy::Host, HostVerdict::Unavailable) => {
+            Err(Reason::HostUnsupported(MissingFact::HostVerdict))
+        }
+        (VerifiedBy::Host, HostVerdict::NotVerified) => Err(Reason::CertificateNotVerified),
+        (VerifiedBy::Host, HostVerdict::Verified) if policy.trust.revocation().is_none() => Ok(()),
+        (VerifiedBy::Host, HostVerdict::Verified) => verdicts
+            .revocation(index, leaf, &policy.trust, time)
+            .map_err(Reason::CertificatePath),
     }
 }
 
@@ -141,11 +178,14 @@ fn check_registered(leaf: &LeafCert, kind: Kind, policy: &CertificatePolicy) -> 
 }
 
 /// never truncated, never dropped.
-fn header_value<'a>(leaf: &'a LeafCert, host: &Host) -> Result<Value<'a>, Reason> {
+fn header_value<'a>(leaf: Cow<'a, LeafCert>, host: &Host) -> Result<Value<'a>, Reason> {
     let fields = &host.certificate_fields;
-    let value = match fields.encoding {
-        Encoding::UrlEncodedPem => Value::Borrowed(leaf.url_encoded_pem()),
-        encoding => Value::Owned(encoding.encode(leaf.der())),
+    let value = match (fields.encoding, leaf) {
+        (Encoding::UrlEncodedPem, Cow::Borrowed(leaf)) => Value::Borrowed(leaf.url_encoded_pem()),
+        (Encoding::UrlEncodedPem, Cow::Owned(leaf)) => {
+            Value::Owned(leaf.url_encoded_pem().to_owned())
+        }
+        (encoding, leaf) => Value::Owned(encoding.encode(leaf.der())),
     };
     let bytes = value.as_str().len();
     if bytes > fields.max_bytes {

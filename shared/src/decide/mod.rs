@@ -5,6 +5,7 @@
 
 mod client;
 mod outside;
+mod presented;
 
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -12,6 +13,7 @@ use core::net::IpAddr;
 
 use self::client::Client;
 use self::outside::{OutsideFields, Upgrade};
+use self::presented::Peer;
 use crate::config::{AliasPath, Config, CorsPreflight, Host, Surface};
 use crate::decision::Decision;
 use crate::edits::{Edits, SetFields, Value};
@@ -67,7 +69,12 @@ fn edits_for<'a>(
         check_server_name(tls, &name).map_err(other)?;
         check_early_data(request).map_err(other)?;
     }
-    let outside = OutsideFields::inspect(request, config).map_err(other)?;
+    let peer = presented::peer(request, tls, host, now);
+    let input = match surface {
+        Surface::MtlsAlias => presented::input_field(host, peer),
+        Surface::CustomDomain => None,
+    };
+    let outside = OutsideFields::inspect(request, config, input).map_err(other)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
     if surface == Surface::MtlsAlias && is_upgrade {
         return Err(other(Reason::UpgradeNotAllowed));
@@ -81,12 +88,13 @@ fn edits_for<'a>(
             if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
                 Client::Anonymous
             } else {
-                client::judge(tls, host, index, now, verdicts)
+                presented::presented(request, connection, tls, host, peer)
+                    .and_then(|presented| client::judge(presented, host, index, now, verdicts))
                     .map_err(|reason| (reason, endpoint.class))?
             }
         }
     };
-    let address = client_address(request, host);
+    let address = client_address(request, host, peer);
     Ok(toward_origin(host, surface, address, client, outside))
 }
 
@@ -206,14 +214,17 @@ fn is_cors_preflight(request: &Request<'_>) -> bool {
 }
 
 /// the one address the origin is told.
-fn client_address(request: &Request<'_>, host: &Host) -> IpAddr {
+fn client_address(request: &Request<'_>, host: &Host, peer: Peer) -> IpAddr {
+    if peer == Peer::Unknown {
+        return request.peer.to_canonical();
+    }
     let forwarded_for = request
         .fields
         .iter()
         .rev()
         .filter(|(name, _)| name.eq_ignore_ascii_case(header::X_FORWARDED_FOR.as_bytes()))
         .map(|(_, value)| *value);
-    network::client_address(request.peer, &host.trusted_proxies, forwarded_for)
+    network::client_address(request.peer, &host.trusted_proxies.networks, forwarded_for)
 }
 
 /// The address as text, in one allocation.

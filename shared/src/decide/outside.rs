@@ -22,7 +22,13 @@ pub(super) struct OutsideFields {
 
 impl OutsideFields {
     /// R-4, R-5b, R-6: sorts the fields of the request in one pass, or two where `connection` shows.
-    pub(super) fn inspect(request: &Request<'_>, config: &Config) -> Result<Self, Reason> {
+    ///
+    /// `input` is the field that is read as a certificate, which goes as well but is no claim.
+    pub(super) fn inspect(
+        request: &Request<'_>,
+        config: &Config,
+        input: Option<&str>,
+    ) -> Result<Self, Reason> {
         let mut outside = Self {
             remove: FieldSet::default(),
             identity_claims: 0,
@@ -32,6 +38,7 @@ impl OutsideFields {
         for (index, (name, _)) in request.fields.iter().enumerate() {
             match Self::class(name, config) {
                 FieldClass::EndToEnd => continue,
+                FieldClass::Identity if input.is_some_and(|input| is(name, input)) => {}
                 FieldClass::Identity => {
                     outside.identity_claims = outside.identity_claims.saturating_add(1);
                 }
@@ -88,6 +95,10 @@ impl OutsideFields {
         }
         Ok(())
     }
+}
+
+fn is(name: &[u8], other: &str) -> bool {
+    name.eq_ignore_ascii_case(other.as_bytes())
 }
 
 /// How many fields claim an identity, of a request that is refused before they are sorted.

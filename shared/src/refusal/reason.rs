@@ -8,6 +8,7 @@ use core::fmt;
 use crate::host_name::InvalidHostName;
 use crate::request::MissingFact;
 use crate::signature::AlgorithmProblem;
+use crate::trust::{PathLength, PathProblem};
 use crate::verdict::Kind;
 
 /// One reason to refuse. A new reason is a new variant, never a new meaning for an old one.
@@ -57,6 +58,8 @@ pub enum Reason {
     CertificateExtensionUnknown,
     /// R-14: an authority's certificate was presented as a client's.
     CertificateIsAuthority,
+    /// R-16: no path leads from the certificate to a root; one code for each problem.
+    CertificatePath(PathProblem),
     /// R-17: the host program did not verify the certificate.
     CertificateNotVerified,
     /// R-15: the certificate is on the deny list.
@@ -140,6 +143,7 @@ impl Reason {
             Self::CertificateUsage(_) => "certificate_usage",
             Self::CertificateExtensionUnknown => "certificate_extension_unknown",
             Self::CertificateIsAuthority => "certificate_is_authority",
+            Self::CertificatePath(problem) => path_code(problem),
             Self::CertificateNotVerified => "certificate_not_verified",
             Self::CertificateDenied => "certificate_denied",
             Self::CertificateNotRegistered => "certificate_not_registered",
@@ -172,6 +176,17 @@ impl Reason {
         Self::CertificateUsage(UsageProblem::ClientAuth),
         Self::CertificateExtensionUnknown,
         Self::CertificateIsAuthority,
+        Self::CertificatePath(PathProblem::UnknownIssuer),
+        Self::CertificatePath(PathProblem::BadSignature),
+        Self::CertificatePath(PathProblem::IssuerExpired),
+        Self::CertificatePath(PathProblem::IssuerNotYetValid),
+        Self::CertificatePath(PathProblem::IssuerUsage),
+        Self::CertificatePath(PathProblem::IssuerUnsupported),
+        Self::CertificatePath(PathProblem::NameConstraint),
+        Self::CertificatePath(PathProblem::TooLong(PathLength::Constraint)),
+        Self::CertificatePath(PathProblem::Revoked),
+        Self::CertificatePath(PathProblem::RevocationUnknown),
+        Self::CertificatePath(PathProblem::ListExpired),
         Self::CertificateNotVerified,
         Self::CertificateDenied,
         Self::CertificateNotRegistered,
@@ -200,6 +215,9 @@ impl Reason {
             | Self::CertificateUsage(_)
             | Self::CertificateExtensionUnknown
             | Self::CertificateDenied => "R-15",
+            Self::CertificatePath(PathProblem::LeafExtensionUnknown) => "R-15",
+            Self::CertificatePath(PathProblem::LeafMalformed) => "R-13",
+            Self::CertificatePath(_) => "R-16",
             Self::CertificateNotVerified => "R-17",
             Self::CertificateNotRegistered => "R-18, R-19",
             Self::CertificateTooLarge(_) => "R-21",
@@ -268,6 +286,7 @@ impl Reason {
             Self::CertificateIsAuthority => {
                 "Issue an end-entity certificate for the client: CA:FALSE and without keyCertSign."
             }
+            Self::CertificatePath(problem) => path_remedy(problem),
             Self::CertificateNotVerified => {
                 "Check that the client sends its intermediates, that its root is trusted by the listener, and that session resumption is off there."
             }
@@ -333,6 +352,7 @@ impl Reason {
             Self::CertificateIsAuthority => {
                 "a certificate of an authority is no client certificate"
             }
+            Self::CertificatePath(problem) => path_description(problem),
             Self::CertificateNotVerified => {
                 "the client certificate is not issued by an authority that is trusted here"
             }
@@ -377,6 +397,7 @@ impl Reason {
             | Self::CertificateUsage(_)
             | Self::CertificateExtensionUnknown
             | Self::CertificateIsAuthority
+            | Self::CertificatePath(_)
             | Self::CertificateNotVerified
             | Self::CertificateDenied
             | Self::CertificateNotRegistered
@@ -386,7 +407,7 @@ impl Reason {
 
     /// Whether the client certificate is what was refused, so that R-8's table applies.
     pub fn is_about_certificate(self) -> bool {
-        self.code().starts_with("certificate_")
+        self.code().starts_with("certificate_") || matches!(self, Self::CertificatePath(_))
     }
 }
 
@@ -407,6 +428,7 @@ impl fmt::Display for Reason {
                 f.write_str("the TLS server name is another host's")
             }
             Self::CertificateAlgorithmUnsupported(problem) => write!(f, "{problem}"),
+            Self::CertificatePath(problem) => write!(f, "{problem}"),
             Self::CertificateNotVerified => {
                 f.write_str("the host program did not verify the client certificate")
             }
@@ -418,11 +440,19 @@ impl fmt::Display for Reason {
                 f.write_str("the host program gives no source.address")
             }
             Self::HostUnsupported(MissingFact::ClientCertificate) => f.write_str(
-                "the host program gives no connection.peer_certificate: needs Envoy 1.38 or newer",
+                "the host program gives no connection.peer_certificate: needs Envoy 1.38 or newer, or \
+                 client_certificates.source: envoy_xfcc",
             ),
             Self::HostUnsupported(MissingFact::HostVerdict) => f.write_str(
                 "the host program gives no connection.peer_certificate_valid: \
                  verified_by: host needs Envoy 1.39 or newer",
+            ),
+            Self::HostUnsupported(MissingFact::CertificateDigest) => f.write_str(
+                "the host program gives no connection.sha256_peer_certificate_digest",
+            ),
+            Self::HostUnsupported(MissingFact::ForwardedCertificate) => f.write_str(
+                "the host program writes no x-forwarded-client-cert: the listener needs \
+                 forward_client_cert_details: SANITIZE_SET with cert and chain",
             ),
             Self::HostUnsupported(MissingFact::Fields) => {
                 f.write_str("the host program gives no request header fields")
@@ -431,6 +461,93 @@ impl fmt::Display for Reason {
                 f.write_str("the host program gives no time")
             }
             other => f.write_str(&other.description()),
+        }
+    }
+}
+
+const fn path_code(problem: PathProblem) -> &'static str {
+    match problem {
+        PathProblem::UnknownIssuer => "certificate_unknown_issuer",
+        PathProblem::BadSignature => "certificate_bad_signature",
+        PathProblem::IssuerExpired => "certificate_issuer_expired",
+        PathProblem::IssuerNotYetValid => "certificate_issuer_not_yet_valid",
+        PathProblem::IssuerUsage => "certificate_issuer_usage",
+        PathProblem::IssuerUnsupported => "certificate_issuer_unsupported",
+        PathProblem::NameConstraint => "certificate_name_constraint",
+        PathProblem::TooLong(_) => "certificate_path_too_long",
+        PathProblem::LeafExtensionUnknown => "certificate_extension_unknown",
+        PathProblem::LeafMalformed => "certificate_malformed",
+        PathProblem::Revoked => "certificate_revoked",
+        PathProblem::RevocationUnknown => "certificate_revocation_unknown",
+        PathProblem::ListExpired => "crl_expired",
+    }
+}
+
+const fn path_remedy(problem: PathProblem) -> &'static str {
+    match problem {
+        PathProblem::UnknownIssuer => {
+            "Check that the root is among `roots`, and that the intermediates are configured or presented and read: `intermediates`, `presented_chain`."
+        }
+        PathProblem::BadSignature => {
+            "Look for another authority of the same name: a renewed root has another key, and belongs into `roots` as well."
+        }
+        PathProblem::IssuerExpired => {
+            "Renew the certificate of the authority, and replace it in `roots` or `intermediates`."
+        }
+        PathProblem::IssuerNotYetValid => {
+            "Wait for the first day of the authority's certificate, and check the clock."
+        }
+        PathProblem::IssuerUsage => {
+            "Issue the authority's certificate with CA:TRUE, keyUsage keyCertSign, and extKeyUsage clientAuth or none."
+        }
+        PathProblem::IssuerUnsupported => {
+            "Use authorities with RSA keys of 2048 to 4096 bits, P-256, P-384 or Ed25519, and without critical extensions beyond the usual."
+        }
+        PathProblem::NameConstraint => {
+            "Issue the client certificate with names that the authorities' name constraints allow; constraints on directory names, URIs and email addresses are not evaluated and refuse."
+        }
+        PathProblem::TooLong(_) => {
+            "Use a path of at most 4 intermediates that keeps to every pathLenConstraint, and present no more than 8."
+        }
+        PathProblem::LeafExtensionUnknown => {
+            "Issue the certificate without the critical extension, or not marked critical."
+        }
+        PathProblem::LeafMalformed => {
+            "Issue the certificate anew with a tool that writes DER as RFC 5280 has it."
+        }
+        PathProblem::Revoked => "The issuer has revoked the certificate: issue a new one.",
+        PathProblem::RevocationUnknown => {
+            "Configure the revocation list of the certificate's issuer in `crl.lists`, signed by the key that signed the certificate."
+        }
+        PathProblem::ListExpired => "Fetch the current revocation list into `crl.lists`.",
+    }
+}
+
+const fn path_description(problem: PathProblem) -> &'static str {
+    match problem {
+        PathProblem::UnknownIssuer | PathProblem::BadSignature => {
+            "the client certificate is not issued by an authority that is trusted here"
+        }
+        PathProblem::IssuerExpired => "the certificate of an issuer has expired",
+        PathProblem::IssuerNotYetValid => "the certificate of an issuer is not valid yet",
+        PathProblem::IssuerUsage => "an issuer may not certify TLS clients",
+        PathProblem::IssuerUnsupported => "the certificate of an issuer is not supported",
+        PathProblem::NameConstraint => {
+            "an issuer may not certify the names in the client certificate"
+        }
+        PathProblem::TooLong(PathLength::Constraint | PathLength::Intermediates) => {
+            "the path from the client certificate to its root is too long"
+        }
+        PathProblem::TooLong(PathLength::Presented | PathLength::Work) => {
+            "too many intermediate certificates were presented"
+        }
+        PathProblem::LeafExtensionUnknown => {
+            "the client certificate has a critical extension that is not supported"
+        }
+        PathProblem::LeafMalformed => "the client certificate cannot be read",
+        PathProblem::Revoked => "the client certificate or one of its issuers is revoked",
+        PathProblem::RevocationUnknown | PathProblem::ListExpired => {
+            "it is not known whether the client certificate is revoked"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One certificate in PEM (RFC 7468 section 5), as a host shows it.
+//! Certificates and revocation lists in PEM (RFC 7468 section 5).
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -8,10 +8,32 @@ use core::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
+/// What stands between the boundaries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Label {
+    /// A certificate.
+    Certificate,
+    /// A certificate revocation list.
+    RevocationList,
+}
 
-/// The text is not exactly one certificate in PEM.
+impl Label {
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Certificate => "-----BEGIN CERTIFICATE-----",
+            Self::RevocationList => "-----BEGIN X509 CRL-----",
+        }
+    }
+
+    const fn end(self) -> &'static str {
+        match self {
+            Self::Certificate => "-----END CERTIFICATE-----",
+            Self::RevocationList => "-----END X509 CRL-----",
+        }
+    }
+}
+
+/// The text is not what is asked for in PEM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InvalidPem(&'static str);
 
@@ -20,6 +42,15 @@ pub struct InvalidPem(&'static str);
 /// White space is allowed before, after and between lines (the lax form of RFC 7468 section 3);
 /// anything else outside the two boundaries is an error, a second certificate too.
 pub fn decode_one(text: &[u8]) -> Result<Vec<u8>, InvalidPem> {
+    let mut all = decode_all(text, Label::Certificate)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => Err(InvalidPem("more than one certificate")),
+    }
+}
+
+/// The DERs of everything in `text`, at least one; like [`decode_one`] otherwise.
+pub fn decode_all(text: &[u8], label: Label) -> Result<Vec<Vec<u8>>, InvalidPem> {
     let text = core::str::from_utf8(text).map_err(|_| InvalidPem("not ASCII"))?;
     let text = if text.contains('%') {
         let decoded: Vec<u8> = percent_encoding::percent_decode_str(text).collect();
@@ -29,22 +60,28 @@ pub fn decode_one(text: &[u8]) -> Result<Vec<u8>, InvalidPem> {
     } else {
         Cow::Borrowed(text)
     };
-    let inner = text
-        .trim_ascii()
-        .strip_prefix(BEGIN)
-        .ok_or(InvalidPem("does not start with a certificate"))?
-        .strip_suffix(END)
-        .ok_or(InvalidPem("does not end with a certificate"))?;
-    if inner.contains('-') {
-        return Err(InvalidPem("more than one certificate"));
+    let mut rest = text.trim_ascii();
+    let mut all = Vec::new();
+    loop {
+        let after = rest
+            .strip_prefix(label.begin())
+            .ok_or(InvalidPem("does not start as it should"))?;
+        let (inner, left) = after
+            .split_once(label.end())
+            .ok_or(InvalidPem("does not end as it should"))?;
+        let base64: Vec<u8> = inner
+            .bytes()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
+        let der = STANDARD
+            .decode(base64)
+            .map_err(|_| InvalidPem("no base64 between its boundaries"))?;
+        all.push(der);
+        rest = left.trim_ascii_start();
+        if rest.is_empty() {
+            return Ok(all);
+        }
     }
-    let base64: Vec<u8> = inner
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    STANDARD
-        .decode(base64)
-        .map_err(|_| InvalidPem("no base64 between its boundaries"))
 }
 
 impl fmt::Display for InvalidPem {
@@ -61,7 +98,8 @@ mod tests {
     use std::format;
 
     fn pem(body: &str) -> String {
-        format!("{BEGIN}\n{body}\n{END}\n")
+        let (begin, end) = (Label::Certificate.begin(), Label::Certificate.end());
+        format!("{begin}\n{body}\n{end}\n")
     }
 
     #[test]
@@ -79,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn several_are_read_in_their_order() {
+        let text = pem("AA==") + "\r\n" + &pem("AQ==");
+        let all = decode_all(text.as_bytes(), Label::Certificate);
+        assert_eq!(all, Ok(std::vec![std::vec![0], std::vec![1]]));
+        assert!(decode_all(text.as_bytes(), Label::RevocationList).is_err());
+        assert!(decode_all((text + "x").as_bytes(), Label::Certificate).is_err());
+    }
+
+    #[test]
     fn anything_but_one_certificate_is_refused() {
         for text in [
             String::new(),
@@ -88,7 +135,7 @@ mod tests {
             pem("A"),
             pem("AA=*"),
             pem("AA==").replace("CERTIFICATE", "PRIVATE KEY"),
-            String::from(BEGIN),
+            String::from(Label::Certificate.begin()),
         ] {
             assert!(decode_one(text.as_bytes()).is_err(), "{text:?}");
         }

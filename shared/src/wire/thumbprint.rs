@@ -33,6 +33,26 @@ impl Thumbprint {
     }
 }
 
+/// SHA-256 over several things, each with what it is and how long it is.
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    pub(crate) fn new() -> Self {
+        Self(Sha256::new())
+    }
+
+    pub(crate) fn add(&mut self, what: &[u8], bytes: &[u8]) {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.0.update(what);
+        self.0.update(length.to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Thumbprint {
+        Thumbprint(self.0.finalize().into())
+    }
+}
+
 impl FromStr for Thumbprint {
     type Err = InvalidThumbprint;
 

@@ -1,4 +1,4 @@
-//! Writes the documents that are made from code and vectors, or checks that they are up to date.
+//! Writes the documents and the table that are made from code and vectors, or checks that they are up to date.
 //!
 //! `generate [--check]`; each document counts as one test in the last line.
 
@@ -9,9 +9,13 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use auth_edge::certificate::LeafCert;
 use auth_edge::refusal::Reason;
 use auth_edge::wire::config_json;
 use auth_edge_tests::conformance::vector::{self, Departure, HostName};
+
+/// The day `webpki-root-certs`, in the version of the workspace, was taken for the table of public roots.
+const PUBLIC_ROOTS_READ_ON: &str = "2026-11-21";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +40,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
         ("docs/config.schema.json", schema),
         ("docs/refusals.md", refusals()?),
         ("docs/exceptions.md", exceptions()?),
+        ("shared/src/trust/public_roots.rs", public_roots()?),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -52,6 +57,47 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
     println!("{} passed, {stale} failed", documents.len() - stale);
     Ok(stale == 0)
+}
+
+fn public_roots() -> Result<String, Box<dyn Error>> {
+    let mut keys = BTreeMap::new();
+    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        let root = LeafCert::parse(certificate.to_vec())?;
+        // The name as it can be read: the printable texts of its DER, the last of which is the common name.
+        let subject = String::from_utf8_lossy(root.subject());
+        let mut texts =
+            subject.split(|character: char| character.is_control() || character == '\u{fffd}');
+        let name = texts
+            .rfind(|text| text.len() > 3)
+            .unwrap_or("without a name");
+        keys.insert(
+            root.key_thumbprint().to_string(),
+            name.trim_start_matches(|first: char| !first.is_alphanumeric())
+                .to_owned(),
+        );
+    }
+    let mut text = format!(
+        "//! The keys of publicly trusted roots: under these anybody can get a certificate.\n\
+         //!\n\
+         //! Written by `cargo xtask docs` from crate `webpki-root-certs` (Mozilla's list); do not edit.\n\n\
+         use alloc::string::ToString as _;\n\n\
+         use crate::wire::thumbprint::Thumbprint;\n\n\
+         /// The day the list was read.\n\
+         pub const READ_ON: &str = \"{PUBLIC_ROOTS_READ_ON}\";\n\n\
+         /// Whether the key is that of a publicly trusted root.\n\
+         pub(super) fn contains(key: &Thumbprint) -> bool {{\n\
+         \x20   KEYS.binary_search(&key.to_string().as_str()).is_ok()\n\
+         }}\n\n\
+         /// SHA-256 over the SubjectPublicKeyInfo of each root, in base64url and in order.\n\
+         #[rustfmt::skip]\n\
+         const KEYS: [&str; {}] = [\n",
+        keys.len(),
+    );
+    for (key, name) in keys {
+        writeln!(text, "    \"{key}\", // {name}")?;
+    }
+    text.push_str("];\n");
+    Ok(text)
 }
 
 fn refusals() -> Result<String, Box<dyn Error>> {

@@ -21,16 +21,14 @@ pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
     let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
     let config = config_json::parse(json.as_bytes(), &secrets)?;
     let wire = vector.request.wire(pki)?;
-    let connection = Connection {
-        transport: if vector.request.plain {
-            Transport::Plain
-        } else {
-            Transport::Tls(Box::new(Tls {
-                server_name: vector.request.server_name().map(str::to_owned),
-                client_certificate: certificate(vector, pki)?,
-            }))
-        },
-    };
+    let connection = Connection::new(if vector.request.plain {
+        Transport::Plain
+    } else {
+        Transport::Tls(Box::new(Tls {
+            server_name: vector.request.server_name().map(str::to_owned),
+            client_certificate: certificate(vector, pki)?,
+        }))
+    });
     let fields: Vec<(&[u8], &[u8])> = wire
         .headers
         .iter()

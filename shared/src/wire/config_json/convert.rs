@@ -5,19 +5,20 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::authorities;
 use super::entries::{
     AllowEntry, CertificatesEntry, ClassName, DenyEntry, EncodingName, HeadersEntry, HeadersPreset,
-    PathEntry, SelfSignedEntry, Verifier,
+    OwnSource, PathEntry, ProxyCertificate, ProxyEncoding, ProxyPeer, SelfSignedEntry, SourceEntry,
 };
 use super::texts::DnsPattern;
 use crate::config::{
     AliasPath, CaSignedPolicy, CertificateFields, CertificateList, CertificatePolicy, ListedName,
-    SelfSignedPolicy, VerifiedBy,
+    SelfSignedPolicy, Source, TrustedProxies,
 };
 use crate::endpoint::EndpointClass;
 use crate::header::{self, HeaderName};
-use crate::network::Network;
 use crate::wire::cert_header::Encoding;
+use crate::wire::forwarded::Format;
 use crate::wire::json::{ConfigError, FromJson, Json, Text};
 
 /// What Auth0 takes at most in `client-certificate`, in bytes.
@@ -58,15 +59,69 @@ impl FromJson for Arc<[AliasPath]> {
     }
 }
 
-impl FromJson for Arc<[Network]> {
+impl FromJson for TrustedProxies {
     fn from_json(json: &Json) -> Result<Self, ConfigError> {
-        let networks: Vec<Text<Network>> = Vec::from_json(json)?;
-        Ok(networks.into_iter().map(|network| network.0).collect())
+        trusted_proxies(&Vec::from_json(json)?)
     }
 
     #[cfg(feature = "schema")]
     fn schema() -> serde_json::Value {
-        Vec::<Text<Network>>::schema()
+        Vec::<ProxyPeer>::schema()
+    }
+}
+
+fn trusted_proxies(entries: &[ProxyPeer]) -> Result<TrustedProxies, ConfigError> {
+    let mut proxies = TrustedProxies::default();
+    for (index, entry) in entries.iter().enumerate() {
+        match entry {
+            ProxyPeer::Network(network) => proxies.networks.push(*network),
+            ProxyPeer::Certificate(ProxyCertificate {
+                thumbprint: Some(Text(thumbprint)),
+                key_thumbprint: None,
+            }) => {
+                proxies.certificates.thumbprints.insert(*thumbprint);
+            }
+            ProxyPeer::Certificate(ProxyCertificate {
+                thumbprint: None,
+                key_thumbprint: Some(Text(key)),
+            }) => {
+                proxies.certificates.keys.insert(*key);
+            }
+            ProxyPeer::Certificate(_) => {
+                let error = ConfigError::here(
+                    "found another combination, expected exactly one of `thumbprint`, `key_thumbprint`",
+                );
+                return Err(error.in_element(index));
+            }
+        }
+    }
+    Ok(proxies)
+}
+
+fn source(entry: Option<&SourceEntry>) -> Source {
+    match entry {
+        None | Some(SourceEntry::Own(OwnSource::Connection)) => Source::Connection,
+        Some(SourceEntry::Own(OwnSource::EnvoyXfcc)) => Source::EnvoyXfcc,
+        Some(SourceEntry::Proxy(proxy)) => Source::ProxyField {
+            name: proxy.proxy_field.0.clone(),
+            format: proxy.encoding.format(),
+        },
+    }
+}
+
+impl ProxyEncoding {
+    const fn format(self) -> Format {
+        match self {
+            Self::Xfcc => Format::Xfcc,
+            Self::Rfc9440 => Format::Rfc9440,
+            Self::UrlEncodedPem => Format::UrlEncodedPem,
+            Self::Base64Der => Format::Base64Der,
+        }
+    }
+
+    /// Whether the form has a place for the chain.
+    pub(super) const fn has_chain(self) -> bool {
+        matches!(self, Self::Xfcc | Self::Rfc9440)
     }
 }
 
@@ -141,16 +196,18 @@ fn certificate_policy(entry: &CertificatesEntry) -> Result<CertificatePolicy, Co
         ));
     }
     let mut policy = CertificatePolicy {
+        source: source(entry.source.as_ref()),
         deny: deny_list(entry.deny.as_deref().unwrap_or_default())?,
         clock_skew_seconds: entry.clock_skew_seconds.map_or(0, |seconds| seconds.0),
         ..CertificatePolicy::default()
     };
     if let Some(ca_signed) = &entry.ca_signed {
         let allow = ca_signed.allow.as_deref().map(allow_list).transpose();
+        let (verified_by, trust) = authorities::trust(ca_signed, entry.source.as_ref())
+            .map_err(|error| error.in_member("ca_signed"))?;
         policy.ca_signed = Some(CaSignedPolicy {
-            verified_by: match ca_signed.verified_by {
-                Verifier::Host => VerifiedBy::Host,
-            },
+            verified_by,
+            trust,
             allow: allow.map_err(|error| error.in_member("ca_signed"))?,
         });
     }

@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::authorities::{IntermediateText, ListText, RootText};
 use super::texts::{Authority, DnsPattern, NonEmpty, Path, SecretName, Serial, TenantName};
-use crate::config::{AliasPath, CertificateFields, CertificatePolicy};
+use crate::config::{AliasPath, CertificateFields, CertificatePolicy, TrustedProxies};
 use crate::header::HeaderName;
 use crate::host_name::HostName;
 use crate::network::Network;
@@ -83,8 +84,8 @@ settings! {
     certificate_headers: Arc<CertificateFields>,
     /// What is done with CORS preflights on the paths of the mTLS alias; `refuse` unless given.
     cors_preflight: Preflight,
-    /// Networks of proxies in front of the edge whose `x-forwarded-for` is believed.
-    trusted_proxies: Arc<[Network]>,
+    /// Proxies in front of the edge that are believed what they say of their clients: `x-forwarded-for`, and the field of `client_certificates.source`.
+    trusted_proxies: Arc<TrustedProxies>,
     /// The field that carries the client's address to the origin; `x-forwarded-for` unless given.
     client_ip_header: Text<HeaderName>,
     /// The field that carries the tenant to the origin.
@@ -207,6 +208,8 @@ impl FromJson for SecretSource {
 object! {
     /// Which client certificates are accepted.
     struct CertificatesEntry {
+        /// Where the certificate of a client stands; `connection` unless given.
+        source: Option<SourceEntry>,
         /// What a CA-signed certificate must fulfil; none are accepted without.
         ca_signed: Option<CaSignedEntry>,
         /// What a self-signed certificate must fulfil; none are accepted without.
@@ -218,40 +221,171 @@ object! {
     }
 }
 
-object! {
-    /// What a CA-signed certificate must fulfil.
-    struct CaSignedEntry {
-        /// Who verifies the path to a root.
-        verified_by: Verifier,
-        /// The certificates admitted; all that verify when absent, none when empty.
-        allow: Option<Vec<AllowEntry>>,
-    }
+/// Where the certificate of a client stands (R-4b, R-4c).
+pub(super) enum SourceEntry {
+    Own(OwnSource),
+    Proxy(ProxyEntry),
 }
 
-/// Who verifies the path to a root.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Verifier {
-    /// The host program that ends TLS.
-    Host,
-}
-
-impl FromJson for Verifier {
+impl FromJson for SourceEntry {
     fn from_json(json: &Json) -> Result<Self, ConfigError> {
         match json {
-            Json::Text(text) if text == "host" => Ok(Self::Host),
-            Json::Text(text) if text == "edge" => Err(ConfigError::here(
-                "found `edge`, which this version cannot do yet, expected `host`",
-            )),
-            _ => Err(json.unexpected("`host`")),
+            Json::Object(_) => ProxyEntry::from_json(json).map(Self::Proxy),
+            _ => OwnSource::from_json(json).map(Self::Own),
         }
     }
 
     #[cfg(feature = "schema")]
     fn schema() -> serde_json::Value {
-        serde_json::json!({ "oneOf": [{
-            "const": "host",
-            "description": "The host program that ends TLS; session resumption must be off there.",
-        }] })
+        serde_json::json!({ "oneOf": [OwnSource::schema(), ProxyEntry::schema()] })
+    }
+}
+
+choice! {
+    /// Where the host program shows the certificate of its own connection.
+    enum OwnSource {
+        /// As a fact of the connection (Envoy 1.38 and newer).
+        Connection = "connection",
+        /// In the `x-forwarded-client-cert` that this same Envoy writes with `SANITIZE_SET` (Envoy 1.36 and 1.37).
+        EnvoyXfcc = "envoy_xfcc",
+    }
+}
+
+object! {
+    /// A field of a trusted proxy that carries the certificate of its client.
+    struct ProxyEntry {
+        /// The field.
+        proxy_field: Text<HeaderName>,
+        /// How it carries the certificate.
+        encoding: ProxyEncoding,
+    }
+}
+
+choice! {
+    /// How a field of a trusted proxy carries a certificate.
+    enum ProxyEncoding {
+        /// As Envoy writes `x-forwarded-client-cert`.
+        Xfcc = "xfcc",
+        /// As RFC 9440 has `Client-Cert`; its chain stands in `Client-Cert-Chain`.
+        Rfc9440 = "rfc9440",
+        /// PEM, URL-encoded (NGINX, AWS load balancers).
+        UrlEncodedPem = "url_encoded_pem",
+        /// The DER in base64 (HAProxy).
+        Base64Der = "base64_der",
+    }
+}
+
+object! {
+    /// What a CA-signed certificate must fulfil.
+    struct CaSignedEntry {
+        /// Who verifies the path to a root; `edge` unless given.
+        verified_by: Option<Verifier>,
+        /// The certificates of the authorities trusted by themselves, each text one DER in base64 or some in PEM.
+        roots: Option<Vec<RootText>>,
+        /// Certificates of authorities a path may lead through, so that clients need not present them.
+        intermediates: Option<Vec<IntermediateText>>,
+        /// Where the intermediates stand that clients present; `none` unless given: they are not read.
+        presented_chain: Option<ChainName>,
+        /// Needed, with `allow`, when one of the roots is publicly trusted: anybody can get a certificate under it.
+        public_ca: Option<PublicCa>,
+        /// Which certificates are looked up in revocation lists; none when absent.
+        crl: Option<CrlEntry>,
+        /// The certificates admitted; all that verify when absent, none when empty.
+        allow: Option<Vec<AllowEntry>>,
+    }
+}
+
+choice! {
+    /// Who verifies the path to a root.
+    enum Verifier {
+        /// The edge itself.
+        Edge = "edge",
+        /// The host program that ends TLS; session resumption must be off there.
+        Host = "host",
+    }
+}
+
+choice! {
+    /// Where the intermediates stand that clients present.
+    enum ChainName {
+        /// Nowhere.
+        None = "none",
+        /// In the `x-forwarded-client-cert` that this same Envoy writes with `SANITIZE_SET`, `cert` and `chain`.
+        EnvoyXfcc = "envoy_xfcc",
+        /// In what the trusted proxy writes besides the certificate: `Chain` of `xfcc`, `Client-Cert-Chain` of `rfc9440`.
+        ProxyField = "proxy_field",
+    }
+}
+
+choice! {
+    /// What is known of publicly trusted roots.
+    enum PublicCa {
+        /// Only the allow list tells the clients from everybody else.
+        AcceptRisk = "accept_risk",
+    }
+}
+
+object! {
+    /// Revocation lists, and what they are used for.
+    struct CrlEntry {
+        /// Which certificates of a path are looked up.
+        check: CrlCheck,
+        /// The lists, each text one DER in base64 or some in PEM; of several of one issuer the newest counts.
+        lists: Vec<ListText>,
+        /// What becomes of a certificate no list speaks for; `refuse` unless given.
+        unknown: Option<ToleranceName>,
+        /// What becomes of a certificate whose list should have been followed by a newer one; `refuse` unless given.
+        stale: Option<ToleranceName>,
+    }
+}
+
+choice! {
+    /// Which certificates of a path are looked up in revocation lists.
+    enum CrlCheck {
+        /// The client's own.
+        Leaf = "leaf",
+        /// The client's own and every intermediate.
+        Path = "path",
+    }
+}
+
+choice! {
+    /// What is done where a revocation list does not say enough.
+    enum ToleranceName {
+        /// The certificate is refused.
+        Refuse = "refuse",
+        /// The certificate is taken as not revoked.
+        Accept = "accept",
+    }
+}
+
+/// A proxy in front of the edge.
+pub(super) enum ProxyPeer {
+    Network(Network),
+    Certificate(ProxyCertificate),
+}
+
+impl FromJson for ProxyPeer {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        match json {
+            Json::Object(_) => ProxyCertificate::from_json(json).map(Self::Certificate),
+            _ => Text::from_json(json).map(|Text(network)| Self::Network(network)),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [Text::<Network>::schema(), ProxyCertificate::schema()] })
+    }
+}
+
+object! {
+    /// A proxy that presents a certificate to the edge, named by exactly one of `thumbprint`, `key_thumbprint`.
+    struct ProxyCertificate {
+        /// SHA-256 over the DER of the proxy's certificate, base64url or hex.
+        thumbprint: Option<Text<Thumbprint>>,
+        /// SHA-256 over the SubjectPublicKeyInfo of the proxy's certificate, base64url or hex.
+        key_thumbprint: Option<Text<Thumbprint>>,
     }
 }
 

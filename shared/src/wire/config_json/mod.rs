@@ -4,6 +4,7 @@
 //! One file serves every host program. Unknown members are errors, an error names the JSON path,
 //! what was found and what was expected, and no error holds a secret.
 
+mod authorities;
 mod convert;
 mod entries;
 mod texts;
@@ -20,7 +21,8 @@ use self::entries::{
 };
 pub use self::entries::{MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS};
 use crate::config::{
-    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Surface, TenantField,
+    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Source, Surface,
+    TenantField, TrustedProxies,
 };
 use crate::endpoint::Profile;
 use crate::header::{self, HeaderName};
@@ -159,6 +161,7 @@ impl Context<'_> {
             },
         };
         check_fields_differ(&host)?;
+        check_proxies(&host)?;
         Ok(host)
     }
 
@@ -237,6 +240,22 @@ fn tenant(entry: &HostEntry, settings: &Settings) -> Result<Option<TenantField>,
             "found nothing although `tenant_header` is given, expected a tenant",
         )),
     }
+}
+
+/// A field of a proxy is read only when the proxy is known.
+fn check_proxies(host: &Host) -> Result<(), ConfigError> {
+    let TrustedProxies {
+        networks,
+        certificates,
+    } = &*host.trusted_proxies;
+    let knows_none = networks.is_empty() && certificates.is_empty();
+    if knows_none && matches!(host.certificates.source, Source::ProxyField { .. }) {
+        return Err(ConfigError::new(
+            ".trusted_proxies",
+            "found no proxy although `client_certificates.source` is a field of one, expected whom to believe it",
+        ));
+    }
+    Ok(())
 }
 
 /// Each field the edge sets carries one thing.

@@ -1,0 +1,215 @@
+//! Which certificate is the client's, and what came with it (R-4b, R-4c, R-12, R-13).
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::iter;
+
+use crate::certificate::LeafCert;
+use crate::config::{CertificatePolicy, Host, PresentedChain, Source, VerifiedBy};
+use crate::header;
+use crate::refusal::{Reason, TooLarge};
+use crate::request::{
+    ClientCertificate, Connection, Forwarded, HostVerdict, MissingFact, Request, Tls,
+};
+use crate::trust::Chain;
+use crate::wire::forwarded::{Format, InvalidCertificates};
+
+/// What a client presented.
+pub(super) struct Presented<'a> {
+    pub(super) leaf: Cow<'a, LeafCert>,
+    pub(super) chain: Cow<'a, Chain>,
+    pub(super) host_verdict: HostVerdict,
+}
+
+/// Whether the peer of the request is believed what it says of its clients.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Peer {
+    /// A client, or a proxy nobody knows.
+    Unknown,
+    /// One of the host's `trusted_proxies`.
+    TrustedProxy,
+}
+
+/// R-4b, R-6: by its address, or by a certificate of its own that is valid at `now`.
+pub(super) fn peer(request: &Request<'_>, tls: &Tls, host: &Host, now: u64) -> Peer {
+    let trusted = &host.trusted_proxies;
+    let has_address = || {
+        let mut networks = trusted.networks.iter();
+        networks.any(|network| network.contains(request.peer))
+    };
+    let has_certificate = || match &tls.client_certificate {
+        ClientCertificate::Parsed { leaf, .. } => {
+            trusted.certificates.contains(leaf) && leaf.validity().contains(now)
+        }
+        _ => false,
+    };
+    if has_address() || has_certificate() {
+        Peer::TrustedProxy
+    } else {
+        Peer::Unknown
+    }
+}
+
+/// The one field of the request that is read as a certificate, when there is one.
+pub(super) fn input_field(host: &Host, peer: Peer) -> Option<&str> {
+    let CertificatePolicy {
+        source, ca_signed, ..
+    } = &*host.certificates;
+    let verified_by = ca_signed.as_ref().map(|policy| policy.verified_by);
+    match source {
+        Source::ProxyField { name, .. } => (peer == Peer::TrustedProxy).then(|| name.as_str()),
+        Source::EnvoyXfcc => Some(header::X_FORWARDED_CLIENT_CERT),
+        Source::Connection => (verified_by == Some(VerifiedBy::Edge(PresentedChain::EnvoyXfcc)))
+            .then_some(header::X_FORWARDED_CLIENT_CERT),
+    }
+}
+
+/// What the client presented, wherever the host is told to look for it.
+pub(super) fn presented<'a>(
+    request: &Request<'a>,
+    connection: &'a Connection,
+    tls: &'a Tls,
+    host: &Host,
+    peer: Peer,
+) -> Result<Presented<'a>, Reason> {
+    let policy = &host.certificates;
+    let chain_from = match policy.ca_signed.as_ref().map(|policy| policy.verified_by) {
+        Some(VerifiedBy::Edge(chain)) => chain,
+        Some(VerifiedBy::Host) | None => PresentedChain::Unread,
+    };
+    let without_chain = |(leaf, chain)| match chain_from {
+        PresentedChain::Unread => (leaf, Cow::Borrowed(Chain::EMPTY)),
+        PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => (leaf, chain),
+    };
+    match &policy.source {
+        Source::Connection => {
+            let (leaf, host_verdict) = shown(&tls.client_certificate)?;
+            let mut chain = Cow::Borrowed(Chain::EMPTY);
+            if chain_from == PresentedChain::EnvoyXfcc {
+                chain = own_xfcc(request, connection, tls)?.1;
+            }
+            Ok(Presented {
+                leaf: Cow::Borrowed(leaf),
+                chain,
+                host_verdict,
+            })
+        }
+        Source::EnvoyXfcc => {
+            if matches!(tls.client_certificate, ClientCertificate::None) {
+                return Err(Reason::CertificateRequired);
+            }
+            let (leaf, chain) = without_chain(own_xfcc(request, connection, tls)?);
+            Ok(Presented {
+                leaf,
+                chain,
+                host_verdict: HostVerdict::Unavailable,
+            })
+        }
+        Source::ProxyField { name, format } => {
+            // From elsewhere the field is removed unread.
+            let read = match peer {
+                Peer::Unknown => None,
+                Peer::TrustedProxy => forwarded(request, connection, name.as_str(), *format)?,
+            };
+            let (leaf, chain) = without_chain(read.ok_or(Reason::CertificateRequired)?);
+            Ok(Presented {
+                leaf,
+                chain,
+                host_verdict: HostVerdict::Unavailable,
+            })
+        }
+    }
+}
+
+/// The certificate that the host program shows as a fact of the connection.
+fn shown(certificate: &ClientCertificate) -> Result<(&LeafCert, HostVerdict), Reason> {
+    match certificate {
+        ClientCertificate::None => Err(Reason::CertificateRequired),
+        ClientCertificate::Malformed => Err(Reason::CertificateMalformed),
+        ClientCertificate::TooLarge => Err(Reason::CertificateTooLarge(TooLarge::NotShown)),
+        ClientCertificate::NotShown { .. } => {
+            Err(Reason::HostUnsupported(MissingFact::ClientCertificate))
+        }
+        ClientCertificate::Parsed { leaf, host_verdict } => Ok((leaf, *host_verdict)),
+    }
+}
+
+type LeafAndChain<'a> = (Cow<'a, LeafCert>, Cow<'a, Chain>);
+
+/// R-4c: the field that the host program itself writes, which must show the certificate of this very
+/// connection: any other was written by a client.
+fn own_xfcc<'a>(
+    request: &Request<'a>,
+    connection: &'a Connection,
+    tls: &Tls,
+) -> Result<LeafAndChain<'a>, Reason> {
+    let of_connection = match &tls.client_certificate {
+        ClientCertificate::NotShown { digest } => {
+            digest.ok_or(Reason::HostUnsupported(MissingFact::CertificateDigest))?
+        }
+        certificate => shown(certificate)?.0.thumbprint(),
+    };
+    let name = header::X_FORWARDED_CLIENT_CERT;
+    let (leaf, chain) = forwarded(request, connection, name, Format::Xfcc)?
+        .ok_or(Reason::HostUnsupported(MissingFact::ForwardedCertificate))?;
+    if leaf.thumbprint() == of_connection {
+        Ok((leaf, chain))
+    } else {
+        Err(Reason::CertificateMalformed)
+    }
+}
+
+/// R-4b: the certificates in a field; none when the field is absent.
+fn forwarded<'a>(
+    request: &Request<'a>,
+    connection: &'a Connection,
+    name: &str,
+    format: Format,
+) -> Result<Option<LeafAndChain<'a>>, Reason> {
+    let mut values = fields(request, Some(name));
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Reason::CertificateMalformed);
+    }
+    let chain_field = (format == Format::Rfc9440).then_some(header::CLIENT_CERT_CHAIN);
+    let values = iter::once(value).chain(fields(request, chain_field));
+    let first = connection.first_forwarded(|| read(format, values.clone()));
+    let is_first =
+        first.format == format && values.clone().eq(first.values.iter().map(Vec::as_slice));
+    if is_first {
+        let (leaf, _) = shown(&first.certificate)?;
+        return Ok(Some((Cow::Borrowed(leaf), Cow::Borrowed(&first.chain))));
+    }
+    let other = read(format, values);
+    let (leaf, _) = shown(&other.certificate)?;
+    Ok(Some((Cow::Owned(leaf.clone()), Cow::Owned(other.chain))))
+}
+
+fn fields<'a>(request: &Request<'a>, name: Option<&str>) -> impl Iterator<Item = &'a [u8]> + Clone {
+    let is_named =
+        move |other: &[u8]| name.is_some_and(|name| other.eq_ignore_ascii_case(name.as_bytes()));
+    let fields = request.fields.iter();
+    let named = fields.filter(move |(name, _)| is_named(name));
+    named.map(|(_, value)| *value)
+}
+
+/// Reads the value of a field, which comes first, and those of the fields with its chain.
+fn read<'a>(format: Format, values: impl Iterator<Item = &'a [u8]> + Clone) -> Forwarded {
+    let mut chain = values.clone();
+    let value = chain.next().unwrap_or_default();
+    let (certificate, chain) = match format.parse(value, chain) {
+        Err(InvalidCertificates) => (ClientCertificate::Malformed, Chain::default()),
+        Ok(read) => (
+            ClientCertificate::from_der(read.leaf, HostVerdict::Unavailable),
+            Chain::new(read.intermediates),
+        ),
+    };
+    Forwarded {
+        format,
+        values: values.map(<[u8]>::to_vec).collect(),
+        certificate,
+        chain,
+    }
+}

@@ -1,0 +1,269 @@
+//! Whom a host name trusts to certify its clients, and whether a path leads there.
+//!
+//! Paths are built and verified by rustls-webpki (RFC 5280 section 6); what it leaves open is judged
+//! here: how long a path may be, whether every authority may sign certificates, the dates and limits
+//! of the root itself, and revocation.
+
+mod algorithms;
+mod path;
+mod public_roots;
+mod revocation;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt;
+
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+pub(crate) use self::path::ListSignatures;
+pub use self::path::{PathLength, PathProblem, Verification};
+pub use self::public_roots::READ_ON as PUBLIC_ROOTS_READ_ON;
+pub use self::revocation::{
+    Depth, InvalidRevocationList, MAX_LIST_BYTES, Revocation, RevocationList, Tolerance,
+};
+use crate::certificate::{IssuerCert, Validity, Version};
+use crate::request::MAX_DER_BYTES;
+use crate::signature::PublicKey;
+use crate::wire::thumbprint::{Digest, Thumbprint};
+
+/// How many intermediates a path may hold.
+pub const MAX_INTERMEDIATES: usize = 4;
+/// How many intermediates a client may present.
+pub const MAX_PRESENTED: usize = 8;
+/// How many signatures are verified for one path before it is given up.
+pub const MAX_SIGNATURES: u32 = 16;
+
+/// A certificate in DER.
+pub type Der = CertificateDer<'static>;
+
+/// The intermediates that came with a leaf, without it; nobody vouches for them.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    certificates: Vec<Der>,
+    digest: Option<Thumbprint>,
+}
+
+impl Chain {
+    /// No intermediates.
+    pub const EMPTY: &'static Self = &Self {
+        certificates: Vec::new(),
+        digest: None,
+    };
+
+    /// The certificates in DER.
+    pub fn new(certificates: Vec<Vec<u8>>) -> Self {
+        if certificates.is_empty() {
+            return Self::default();
+        }
+        let mut digest = Digest::new();
+        for der in &certificates {
+            digest.add(b"certificate", der);
+        }
+        Self {
+            certificates: certificates.into_iter().map(Der::from).collect(),
+            digest: Some(digest.finish()),
+        }
+    }
+
+    /// SHA-256 over the certificates; none when there are none.
+    pub(crate) fn digest(&self) -> Option<Thumbprint> {
+        self.digest
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &[Der] {
+        &self.certificates
+    }
+}
+
+/// What a host name trusts: roots, intermediates that need not be presented, and revocation lists.
+#[derive(Clone, Debug, Default)]
+pub struct TrustSet {
+    roots: Vec<Root>,
+    /// In the order of `roots`.
+    anchors: Vec<TrustAnchor<'static>>,
+    intermediates: Vec<Intermediate>,
+    revocation: Option<Revocation>,
+    keys: BTreeSet<Thumbprint>,
+    digest: Option<Thumbprint>,
+}
+
+/// The certificate of an authority that is trusted by itself.
+#[derive(Clone, Debug)]
+pub struct Root {
+    der: Der,
+    anchor: TrustAnchor<'static>,
+    facts: Facts,
+    validity: Validity,
+    path_len: Option<u64>,
+}
+
+/// The certificate of an authority that a path may lead through.
+#[derive(Clone, Debug)]
+pub struct Intermediate {
+    der: Der,
+    facts: Facts,
+}
+
+/// What is asked of a configured authority, whatever it is.
+#[derive(Clone, Debug)]
+struct Facts {
+    subject: Vec<u8>,
+    key: PublicKey,
+    key_thumbprint: Thumbprint,
+    signs_revocation_lists: bool,
+}
+
+/// The certificate cannot stand in a configuration; holds why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidAuthority(&'static str);
+
+impl fmt::Display for InvalidAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl core::error::Error for InvalidAuthority {}
+
+impl Facts {
+    /// What both kinds of authorities must fulfil; a certificate that could never be part of a
+    /// path is a mistake that is better seen when the configuration is loaded.
+    fn read(certificate: &IssuerCert<'_>) -> Result<Self, InvalidAuthority> {
+        if certificate.version() != Version::V3 {
+            return Err(InvalidAuthority("a certificate that is not of version 3"));
+        }
+        if !certificate.signs_certificates() {
+            return Err(InvalidAuthority(
+                "a certificate that may not sign others: no CA:TRUE, or keyUsage without keyCertSign",
+            ));
+        }
+        if !certificate.is_for_clients() {
+            return Err(InvalidAuthority(
+                "an authority whose extKeyUsage forbids clientAuth",
+            ));
+        }
+        let key = certificate
+            .key()
+            .map_err(|_| InvalidAuthority("an authority whose key is weak or not supported"))?;
+        Ok(Self {
+            subject: certificate.subject().into(),
+            key,
+            key_thumbprint: certificate.key_thumbprint(),
+            signs_revocation_lists: certificate.signs_revocation_lists(),
+        })
+    }
+}
+
+fn parse(der: &[u8]) -> Result<IssuerCert<'_>, InvalidAuthority> {
+    if der.len() > MAX_DER_BYTES {
+        return Err(InvalidAuthority("a certificate of more than 16384 bytes"));
+    }
+    IssuerCert::parse(der).map_err(|_| InvalidAuthority("no readable X.509 certificate"))
+}
+
+impl Root {
+    /// Takes a certificate in DER for a root.
+    pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
+        let certificate = parse(&der)?;
+        let facts = Facts::read(&certificate)?;
+        let (validity, path_len) = (certificate.validity(), certificate.path_len());
+        let der = Der::from(der);
+        let anchor = webpki::anchor_from_trusted_cert(&der)
+            .map_err(|_| InvalidAuthority("no readable X.509 certificate"))?
+            .to_owned();
+        Ok(Self {
+            der,
+            anchor,
+            facts,
+            validity,
+            path_len,
+        })
+    }
+
+    /// Whether browsers and operating systems trust the root, so that anybody can get a
+    /// certificate under it; by the table of [`PUBLIC_ROOTS_READ_ON`].
+    pub fn is_publicly_trusted(&self) -> bool {
+        public_roots::contains(&self.facts.key_thumbprint)
+    }
+}
+
+impl Intermediate {
+    /// Takes a certificate in DER for an intermediate.
+    pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
+        let facts = Facts::read(&parse(&der)?)?;
+        let der = Der::from(der);
+        webpki::EndEntityCert::try_from(&der).map_err(|error| match error {
+            webpki::Error::UnsupportedCriticalExtension => {
+                InvalidAuthority("an authority with a critical extension that is not supported")
+            }
+            _ => InvalidAuthority("no readable X.509 certificate"),
+        })?;
+        Ok(Self { der, facts })
+    }
+}
+
+impl TrustSet {
+    /// Puts together what a host name trusts.
+    pub fn new(roots: Vec<Root>, intermediates: Vec<Intermediate>) -> Self {
+        let mut digest = Digest::new();
+        for root in &roots {
+            digest.add(b"root", &root.der);
+        }
+        for intermediate in &intermediates {
+            digest.add(b"intermediate", &intermediate.der);
+        }
+        let authorities = roots.iter().map(|root| &root.facts);
+        let authorities = authorities.chain(intermediates.iter().map(|it| &it.facts));
+        Self {
+            keys: authorities.map(|facts| facts.key_thumbprint).collect(),
+            anchors: roots.iter().map(|root| root.anchor.clone()).collect(),
+            digest: Some(digest.finish()),
+            roots,
+            intermediates,
+            revocation: None,
+        }
+    }
+
+    /// The same set with revocation lists.
+    #[must_use]
+    pub fn with_revocation(self, revocation: Revocation) -> Self {
+        let mut digest = Digest::new();
+        if let Some(Thumbprint(authorities)) = &self.digest {
+            digest.add(b"authorities", authorities);
+        }
+        revocation.add_to(&mut digest);
+        Self {
+            digest: Some(digest.finish()),
+            revocation: Some(revocation),
+            ..self
+        }
+    }
+
+    /// SHA-256 over everything that has a say in a verdict; none for a set that trusts nobody.
+    pub fn digest(&self) -> Option<Thumbprint> {
+        self.digest
+    }
+
+    /// Whether the key is that of a configured authority, which is no client's.
+    pub fn has_authority_key(&self, key_thumbprint: &Thumbprint) -> bool {
+        self.keys.contains(key_thumbprint)
+    }
+
+    /// What the configuration says of revocation.
+    pub fn revocation(&self) -> Option<&Revocation> {
+        self.revocation.as_ref()
+    }
+
+    /// The configured authorities of a name, the DER of an RDNSequence.
+    fn named<'a>(&'a self, subject: &'a [u8]) -> impl Iterator<Item = &'a Facts> {
+        let roots = self.roots.iter().map(|root| &root.facts);
+        let all = roots.chain(self.intermediates.iter().map(|it| &it.facts));
+        all.filter(move |facts| facts.subject == subject)
+    }
+
+    /// Whether an authority of that name is configured.
+    pub fn has_authority(&self, subject: &[u8]) -> bool {
+        self.named(subject).next().is_some()
+    }
+}
