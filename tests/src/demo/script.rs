@@ -4,13 +4,17 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use auth_edge::certificate::LeafCert;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::attempt::Attempt;
 use super::attempt::Expected::{Closed, Forwarded, Refused};
 use super::audit::Audit;
 use super::stage::{CA_SIGNED, SELF_SIGNED, SELF_SIGNED_ED25519, Stage, replace};
 use super::table::{Row, Section};
 use super::{ALIAS, DOMAIN, around};
-use crate::pki::{Identity, Pki, PkiError, encode_uri_component};
+use crate::pki::{DAY, Identity, Pki, PkiError, encode_uri_component};
 use crate::poll;
 
 /// How long a replaced configuration may take to be in force in every worker.
@@ -121,12 +125,12 @@ fn certificates(stage: &Stage) -> Result<Vec<Attempt<'_>>, PkiError> {
         (
             "in the name of client-1, from a namesake of the CA",
             "same_subject_other_ca",
-            "certificate_not_verified",
+            "certificate_bad_signature",
         ),
         (
             "from an unknown CA",
             "unknown_ca_client",
-            "certificate_not_verified",
+            "certificate_unknown_issuer",
         ),
         (
             "CA-signed, an authority's own (CA:TRUE)",
@@ -310,6 +314,15 @@ fn replaced(stage: &Stage, audit: &mut Audit) -> Result<Vec<Row>, Box<dyn Error>
         Refused("certificate_kind_not_accepted", 400),
     )?;
     let mut rows = Vec::new();
+    move_into_place(stage, &revoking(stage)?, "update_success")?;
+    let revoked = Attempt::token(
+        "one with a list that revokes client-1",
+        "client-1",
+        Some(stage.pki.get(CA_SIGNED)?),
+        TOKEN,
+        Refused("certificate_revoked", 400),
+    );
+    rows.push(once_in_force(&revoked, stage, audit)?);
     move_into_place(stage, &without_self_signed, "update_success")?;
     rows.push(once_in_force(&refused, stage, audit)?);
     // The former one stays, whatever the new one would have allowed.
@@ -323,6 +336,19 @@ fn replaced(stage: &Stage, audit: &mut Audit) -> Result<Vec<Row>, Box<dyn Error>
     let back = self_signed("the shipped one again", Forwarded(200))?;
     rows.push(once_in_force(&back, stage, audit)?);
     Ok(rows)
+}
+
+/// The configuration with a revocation list of the clients' authority, on which client-1 stands.
+fn revoking(stage: &Stage) -> Result<String, Box<dyn Error>> {
+    let leaf = LeafCert::parse(stage.pki.get(CA_SIGNED)?.leaf().to_vec())?;
+    let now = stage.pki.generated_at();
+    let authority = stage.pki.authority("ca")?;
+    let list = authority.revocation_list(&[leaf.serial()], now - DAY, now + DAY)?;
+    let crl = format!(
+        "\"crl\": {{ \"check\": \"leaf\", \"lists\": [\"{}\"] }},\n                      \"roots\":",
+        STANDARD.encode(list)
+    );
+    Ok(replace(&stage.edge_yaml, "\"roots\":", &crl)?)
 }
 
 /// The configuration with the member `self_signed`, the last of its object, taken out.

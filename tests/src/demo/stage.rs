@@ -9,7 +9,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::audit::Audit;
@@ -28,7 +28,7 @@ const CALLBACK: &str = "https://app.example.com/callback";
 const ENVOY_YAML: &str = include_str!("../../../envoy-demo/envoy.yaml");
 const EDGE_YAML: &str = include_str!("../../../envoy-demo/edge/auth-edge.yaml");
 /// The files that are taken over as they are.
-const AS_SHIPPED: [(&str, &str); 5] = [
+const AS_SHIPPED: [(&str, &str); 4] = [
     (
         "sds/login.yaml",
         include_str!("../../../envoy-demo/sds/login.yaml"),
@@ -36,10 +36,6 @@ const AS_SHIPPED: [(&str, &str); 5] = [
     (
         "sds/mtls.yaml",
         include_str!("../../../envoy-demo/sds/mtls.yaml"),
-    ),
-    (
-        "sds/client-authorities.yaml",
-        include_str!("../../../envoy-demo/sds/client-authorities.yaml"),
     ),
     (
         "node/origin.mjs",
@@ -51,6 +47,8 @@ const AS_SHIPPED: [(&str, &str); 5] = [
     ),
 ];
 
+/// The text that stands in the shipped configuration for a root.
+const EXAMPLE_ROOT: &str = "REPLACE WITH THE CERTIFICATE OF YOUR ROOT, BASE64 OF ITS DER";
 /// The thumbprints that stand in the shipped configuration for those of real clients.
 const EXAMPLE_THUMBPRINTS: [&str; 2] = [
     "0000000000000000000000000000000000000000000000000000000000000001",
@@ -219,7 +217,6 @@ fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Er
         root.join("certs/origin-authorities.pem"),
         pki.server_ca_pem(),
     )?;
-    fs::write(root.join("certs/client-authorities.pem"), pki.ca_pem())?;
     for (name, host) in [("login", DOMAIN), ("mtls", ALIAS), ("origin", ORIGIN)] {
         write_identity(
             &root.join("certs").join(name),
@@ -236,7 +233,8 @@ fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Er
             encode_uri_component(&pki.get(CA_SIGNED)?.leaf_pem())
         ),
     )?;
-    let mut edge = EDGE_YAML.to_owned();
+    let authority = STANDARD.encode(pki.authority("ca")?.der());
+    let mut edge = replace(EDGE_YAML, EXAMPLE_ROOT, &authority)?;
     for (example, name) in EXAMPLE_THUMBPRINTS
         .iter()
         .zip([SELF_SIGNED, SELF_SIGNED_ED25519])
