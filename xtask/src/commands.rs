@@ -219,10 +219,20 @@ pub(crate) fn ci(cache: &Cache) -> ExitCode {
     steps.finish()
 }
 
-/// `bench`: this process becomes the measurement, so that its exit code is the measurement's.
+/// `bench`: this process becomes the last measurement, so that its exit code is the measurement's.
 pub(crate) fn bench(cache: &Cache) -> Outcome<ExitCode> {
     let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
+    let node = node::node(cache)?;
     let wasm = filter::build_filter(cache)?;
+    let mut verify = runner("bench-verify");
+    verify
+        .arg("--node")
+        .arg(node)
+        .arg("--module")
+        .arg(filter::build_core(cache)?)
+        .arg("--script")
+        .arg(repo::root().join("bench/verify.mjs"));
+    exec::stream(&mut verify, exec::LONG)?;
     let mut command = runner("bench");
     command
         .arg("--envoy")
