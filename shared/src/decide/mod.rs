@@ -22,8 +22,9 @@ use crate::header;
 use crate::host_name::HostName;
 use crate::network;
 use crate::refusal::{ALLOWED_METHODS, InvalidHost, Reason, Refusal, ServerNameProblem};
-use crate::request::{Connection, Request, Tls, Transport};
+use crate::request::{ClientCertificate, Connection, Request, Tls, Transport};
 use crate::verdict::{Kind, VerdictCache};
+use crate::wire::thumbprint::Thumbprint;
 
 /// What `client-certificate-ca-verified` says of a certificate the edge or its host verified.
 pub const VERDICT_SUCCESS: &str = "SUCCESS";
@@ -42,11 +43,33 @@ pub fn decide<'a>(
 ) -> Decision<'a> {
     match edits_for(request, config, now, verdicts) {
         Ok(edits) => Decision::Forward(edits),
-        Err((reason, class)) => Decision::Refuse(Refusal {
-            reason,
-            class,
+        Err(failure) => Decision::Refuse(Refusal {
+            reason: failure.reason,
+            class: failure.class,
+            thumbprint: failure.thumbprint.or_else(|| shown_thumbprint(request)),
             identity_claims: outside::identity_claims(request, config),
         }),
+    }
+}
+
+/// Why a request is refused, and what is known by then.
+struct Failure {
+    reason: Reason,
+    class: EndpointClass,
+    thumbprint: Option<Thumbprint>,
+}
+
+/// The thumbprint of the certificate that was presented on the connection.
+fn shown_thumbprint(request: &Request<'_>) -> Option<Thumbprint> {
+    match &request.connection.ok()?.transport {
+        Transport::Plain => None,
+        Transport::Tls(tls) => match &tls.client_certificate {
+            ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
+            ClientCertificate::NotShown { digest } => *digest,
+            ClientCertificate::None
+            | ClientCertificate::Malformed
+            | ClientCertificate::TooLarge => None,
+        },
     }
 }
 
@@ -55,8 +78,13 @@ fn edits_for<'a>(
     config: &'a Config,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Edits<'a>, (Reason, EndpointClass)> {
-    let other = |reason| (reason, EndpointClass::Other);
+) -> Result<Edits<'a>, Failure> {
+    let failure = |reason, class, thumbprint| Failure {
+        reason,
+        class,
+        thumbprint,
+    };
+    let other = |reason| failure(reason, EndpointClass::Other, None);
     let connection = request
         .connection
         .map_err(Reason::HostUnsupported)
@@ -71,8 +99,8 @@ fn edits_for<'a>(
     }
     let peer = presented::peer(request, tls, host, now);
     let input = match surface {
-        Surface::MtlsAlias => presented::input_field(host, peer),
-        Surface::CustomDomain => None,
+        Surface::MtlsAlias => presented::input_fields(host, peer),
+        Surface::CustomDomain => [None, None],
     };
     let outside = OutsideFields::inspect(request, config, input).map_err(other)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
@@ -88,9 +116,11 @@ fn edits_for<'a>(
             if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
                 Client::Anonymous
             } else {
-                presented::presented(request, connection, tls, host, peer)
-                    .and_then(|presented| client::judge(presented, host, index, now, verdicts))
-                    .map_err(|reason| (reason, endpoint.class))?
+                let presented = presented::presented(request, connection, tls, host, peer)
+                    .map_err(|reason| failure(reason, endpoint.class, None))?;
+                let thumbprint = presented.leaf.thumbprint();
+                client::judge(presented, host, index, now, verdicts)
+                    .map_err(|reason| failure(reason, endpoint.class, Some(thumbprint)))?
             }
         }
     };

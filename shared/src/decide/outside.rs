@@ -23,11 +23,11 @@ pub(super) struct OutsideFields {
 impl OutsideFields {
     /// R-4, R-5b, R-6: sorts the fields of the request in one pass, or two where `connection` shows.
     ///
-    /// `input` is the field that is read as a certificate, which goes as well but is no claim.
+    /// `input` are the fields that are read as a certificate, which go as well but are no claim.
     pub(super) fn inspect(
         request: &Request<'_>,
         config: &Config,
-        input: Option<&str>,
+        input: [Option<&str>; 2],
     ) -> Result<Self, Reason> {
         let mut outside = Self {
             remove: FieldSet::default(),
@@ -38,7 +38,8 @@ impl OutsideFields {
         for (index, (name, _)) in request.fields.iter().enumerate() {
             match Self::class(name, config) {
                 FieldClass::EndToEnd => continue,
-                FieldClass::Identity if input.is_some_and(|input| is(name, input)) => {}
+                FieldClass::Identity
+                    if input.into_iter().flatten().any(|input| is(name, input)) => {}
                 FieldClass::Identity => {
                     outside.identity_claims = outside.identity_claims.saturating_add(1);
                 }

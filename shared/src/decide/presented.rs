@@ -50,18 +50,28 @@ pub(super) fn peer(request: &Request<'_>, tls: &Tls, host: &Host, now: u64) -> P
     }
 }
 
-/// The one field of the request that is read as a certificate, when there is one.
-pub(super) fn input_field(host: &Host, peer: Peer) -> Option<&str> {
+/// The fields of the request that are read as a certificate and its chain, when there are any.
+pub(super) fn input_fields(host: &Host, peer: Peer) -> [Option<&str>; 2] {
     let CertificatePolicy {
         source, ca_signed, ..
     } = &*host.certificates;
     let verified_by = ca_signed.as_ref().map(|policy| policy.verified_by);
     match source {
-        Source::ProxyField { name, .. } => (peer == Peer::TrustedProxy).then(|| name.as_str()),
-        Source::EnvoyXfcc => Some(header::X_FORWARDED_CLIENT_CERT),
-        Source::Connection => (verified_by == Some(VerifiedBy::Edge(PresentedChain::EnvoyXfcc)))
-            .then_some(header::X_FORWARDED_CLIENT_CERT),
+        Source::ProxyField { name, format } if peer == Peer::TrustedProxy => {
+            [Some(name.as_str()), chain_field(*format)]
+        }
+        Source::ProxyField { .. } => [None, None],
+        Source::EnvoyXfcc => [Some(header::X_FORWARDED_CLIENT_CERT), None],
+        Source::Connection if verified_by == Some(VerifiedBy::Edge(PresentedChain::EnvoyXfcc)) => {
+            [Some(header::X_FORWARDED_CLIENT_CERT), None]
+        }
+        Source::Connection => [None, None],
     }
+}
+
+/// The field that holds the chain, where that is another than the certificate's.
+fn chain_field(format: Format) -> Option<&'static str> {
+    (format == Format::Rfc9440).then_some(header::CLIENT_CERT_CHAIN)
 }
 
 /// What the client presented, wherever the host is told to look for it.
@@ -173,8 +183,7 @@ fn forwarded<'a>(
     if values.next().is_some() {
         return Err(Reason::CertificateMalformed);
     }
-    let chain_field = (format == Format::Rfc9440).then_some(header::CLIENT_CERT_CHAIN);
-    let values = iter::once(value).chain(fields(request, chain_field));
+    let values = iter::once(value).chain(fields(request, chain_field(format)));
     let first = connection.first_forwarded(|| read(format, values.clone()));
     let is_first =
         first.format == format && values.clone().eq(first.values.iter().map(Vec::as_slice));

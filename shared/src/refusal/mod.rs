@@ -15,7 +15,7 @@ pub use self::reason::{InvalidHost, Reason, ServerNameProblem, TooLarge, UsagePr
 use crate::endpoint::EndpointClass;
 use crate::header;
 use crate::reply::Reply;
-use crate::request::{ClientCertificate, Request, Transport};
+use crate::request::Request;
 use crate::wire::json::object_of_texts;
 use crate::wire::thumbprint::Thumbprint;
 
@@ -32,6 +32,9 @@ pub struct Refusal {
     pub reason: Reason,
     /// The kind of endpoint that was asked for, as far as it is known.
     pub class: EndpointClass,
+    /// SHA-256 of the client's certificate: of the one that was judged, else of the one that the
+    /// connection shows.
+    pub thumbprint: Option<Thumbprint>,
     /// How many fields claimed an identity; for a counter.
     pub identity_claims: u32,
 }
@@ -99,14 +102,7 @@ impl Refusal {
 
     /// One line of JSON for the operator's log: no query, no certificate, no header value.
     pub fn log_line(&self, request: &Request<'_>, request_id: &str) -> String {
-        let transport = request.connection.map(|connection| &connection.transport);
-        let thumbprint = match transport {
-            Ok(Transport::Tls(tls)) => match &tls.client_certificate {
-                ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
-                _ => None,
-            },
-            Ok(Transport::Plain) | Err(_) => None,
-        };
+        let thumbprint = self.thumbprint;
         let path = request.target.split(|byte| *byte == b'?').next();
         object_of_texts(&[
             ("event", Some("refused")),

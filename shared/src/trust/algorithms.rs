@@ -92,12 +92,13 @@ const TABLE: [Row; ROWS] = {
     ]
 };
 
-/// The signatures verified for one path: how many are left, and what went wrong besides.
+/// The signatures verified for one path: how many, how many are left, and what went wrong besides.
 ///
 /// Atomics only because rustls-webpki wants its algorithms to be `Sync`.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     left: AtomicU32,
+    done: AtomicU32,
     is_exhausted: AtomicBool,
     met_unusable_key: AtomicBool,
     /// Messages whose signature has been verified already, with the key and the signature.
@@ -116,13 +117,14 @@ impl<'a> Work<'a> {
     pub(super) const fn new() -> Self {
         Self {
             left: AtomicU32::new(MAX_SIGNATURES),
+            done: AtomicU32::new(0),
             is_exhausted: AtomicBool::new(false),
             met_unusable_key: AtomicBool::new(false),
             known: Vec::new(),
         }
     }
 
-    /// Verifies a signature, unless too many have been verified.
+    /// Verifies the signature on a certificate, unless too many have been verified.
     pub(super) fn verifies(
         &self,
         algorithm: SignatureAlgorithm,
@@ -136,6 +138,19 @@ impl<'a> Work<'a> {
             return false;
         };
         self.left.store(left, Ordering::Relaxed);
+        self.verifies_list(algorithm, key, message, signature)
+    }
+
+    /// Verifies the signature on a revocation list. How many there are is for the configuration to say and
+    /// not for a client, and it must not matter which of them were verified before.
+    pub(super) fn verifies_list(
+        &self,
+        algorithm: SignatureAlgorithm,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        self.done.fetch_add(1, Ordering::Relaxed);
         algorithm.verifies(key, message, signature)
     }
 
@@ -150,7 +165,7 @@ impl<'a> Work<'a> {
 
     /// How many signatures were verified.
     pub(super) fn done(&self) -> u32 {
-        MAX_SIGNATURES.saturating_sub(self.left.load(Ordering::Relaxed))
+        self.done.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_exhausted(&self) -> bool {

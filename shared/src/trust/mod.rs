@@ -262,6 +262,12 @@ impl TrustSet {
         all.filter(move |facts| facts.subject == subject)
     }
 
+    /// Whether the certificate itself is configured.
+    fn holds(&self, der: &Der) -> bool {
+        let mut intermediates = self.intermediates.iter();
+        self.roots.iter().any(|root| root.der == *der) || intermediates.any(|it| it.der == *der)
+    }
+
     /// Whether an authority of that name is configured.
     pub fn has_authority(&self, subject: &[u8]) -> bool {
         self.named(subject).next().is_some()

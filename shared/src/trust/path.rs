@@ -186,6 +186,7 @@ impl TrustSet {
     fn genuine<'a>(&'a self, presented: &'a [Der], work: &mut Work<'a>) -> Genuine<'a> {
         let mut candidates: Vec<(&'a Der, IssuerCert<'a>)> = presented
             .iter()
+            .filter(|der| !self.holds(der))
             .filter_map(|der| Some((der, IssuerCert::parse(der).ok()?)))
             .collect();
         let mut genuine = Genuine {
@@ -374,10 +375,8 @@ fn signs_list(
         return known;
     }
     let (algorithm, message, signature) = list.signed();
-    let verifies = work.verifies(algorithm, signer.key, message, signature);
-    if !work.is_exhausted() {
-        lists.remember(list.digest(), signer.key_thumbprint, verifies);
-    }
+    let verifies = work.verifies_list(algorithm, signer.key, message, signature);
+    lists.remember(list.digest(), signer.key_thumbprint, verifies);
     verifies
 }
 
