@@ -1,5 +1,6 @@
 //! The path from a client certificate to a root: built, verified, and why there is none.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -193,14 +194,21 @@ impl TrustSet {
             certificates: Vec::new(),
             otherwise: PathProblem::UnknownIssuer,
         };
-        let mut signers: Vec<(&'a [u8], PublicKey)> = Vec::new();
-        loop {
-            let before = candidates.len();
+        // By name and key: first the configured authorities, then those that the round before has found,
+        // so that no certificate is tried with a key twice.
+        let configured = self.roots.iter().map(|root| &root.facts);
+        let configured = configured.chain(self.intermediates.iter().map(|it| &it.facts));
+        let mut signers: Vec<(&[u8], Cow<'_, PublicKey>)> = configured
+            .map(|facts| (facts.subject.as_slice(), Cow::Borrowed(&facts.key)))
+            .collect();
+        while !signers.is_empty() {
+            let mut found = Vec::new();
             candidates.retain(|(der, certificate)| {
-                let named = self.named(certificate.issuer()).map(|facts| &facts.key);
-                let presented = signers.iter();
-                let presented = presented.filter(|(name, _)| *name == certificate.issuer());
-                let mut keys = named.chain(presented.map(|(_, key)| key)).peekable();
+                let mut keys = signers
+                    .iter()
+                    .filter(|(name, _)| *name == certificate.issuer())
+                    .map(|(_, key)| key)
+                    .peekable();
                 if keys.peek().is_none() {
                     return true;
                 }
@@ -210,16 +218,15 @@ impl TrustSet {
                 };
                 work.remember(known);
                 match certificate.key() {
-                    Ok(key) => signers.push((certificate.subject(), key)),
+                    Ok(key) => found.push((certificate.subject(), Cow::Owned(key))),
                     Err(_) => work.note_unusable_key(),
                 }
                 genuine.certificates.push(der);
                 false
             });
-            if candidates.len() == before {
-                return genuine;
-            }
+            signers = found;
         }
+        genuine
     }
 
     /// What rustls-webpki does not judge of a path that it found.
