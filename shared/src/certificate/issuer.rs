@@ -89,6 +89,11 @@ impl<'a> IssuerCert<'a> {
         purposes.is_none_or(|purposes| purposes.client_auth || purposes.any)
     }
 
+    /// Whether it has policyConstraints (RFC 5280 section 4.2.1.11), critical or not.
+    pub fn constrains_policies(&self) -> bool {
+        self.extensions.constrains_policies
+    }
+
     /// How many authorities may stand between it and a leaf at most.
     pub fn path_len(&self) -> Option<u64> {
         self.extensions.basic_constraints?.path_len

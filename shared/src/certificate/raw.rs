@@ -15,6 +15,7 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
+const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 36];
 const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
 /// 1.3.6.1.5.5.7.3.2, id-kp-clientAuth (RFC 5280 section 4.2.1.12).
 const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
@@ -118,6 +119,7 @@ pub(super) struct Extensions<'a> {
     pub(super) basic_constraints: Option<BasicConstraints>,
     pub(super) key_usage: Option<KeyUsageBits>,
     pub(super) purposes: Option<Purposes>,
+    pub(super) constrains_policies: bool,
     pub(super) critical: CriticalExtensions,
     /// The value of subjectAltName.
     pub(super) alternative_names: Option<&'a [u8]>,
@@ -190,6 +192,7 @@ impl<'a> Extensions<'a> {
             basic_constraints: None,
             key_usage: None,
             purposes: None,
+            constrains_policies: false,
             critical: CriticalExtensions::Known,
             alternative_names: None,
             distribution_points: None,
@@ -216,6 +219,7 @@ impl<'a> Extensions<'a> {
     }
 
     fn add(&mut self, extension: &Extension<'a>) -> der::Result<()> {
+        self.constrains_policies |= extension.id == POLICY_CONSTRAINTS;
         match extension.id {
             BASIC_CONSTRAINTS => {
                 self.basic_constraints = Some(basic_constraints(extension.value)?);

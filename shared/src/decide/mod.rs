@@ -97,7 +97,7 @@ fn edits_for<'a>(
         check_server_name(tls, &name).map_err(other)?;
         check_early_data(request).map_err(other)?;
     }
-    let peer = presented::peer(request, tls, host, now);
+    let peer = presented::peer(request, tls, host, now).map_err(other)?;
     let input = match surface {
         Surface::MtlsAlias => presented::input_fields(host, peer),
         Surface::CustomDomain => [None, None],

@@ -31,22 +31,31 @@ pub(super) enum Peer {
 }
 
 /// R-4b, R-6: by its address, or by a certificate of its own that is valid at `now`.
-pub(super) fn peer(request: &Request<'_>, tls: &Tls, host: &Host, now: u64) -> Peer {
+pub(super) fn peer(
+    request: &Request<'_>,
+    tls: &Tls,
+    host: &Host,
+    now: u64,
+) -> Result<Peer, Reason> {
     let trusted = &host.trusted_proxies;
-    let has_address = || {
-        let mut networks = trusted.networks.iter();
-        networks.any(|network| network.contains(request.peer))
-    };
-    let has_certificate = || match &tls.client_certificate {
-        ClientCertificate::Parsed { leaf, .. } => {
-            trusted.certificates.contains(leaf) && leaf.validity().contains(now)
+    let mut networks = trusted.networks.iter();
+    if networks.any(|network| network.contains(request.peer)) {
+        return Ok(Peer::TrustedProxy);
+    }
+    if trusted.certificates.is_empty() {
+        return Ok(Peer::Unknown);
+    }
+    match &tls.client_certificate {
+        ClientCertificate::Parsed { leaf, .. }
+            if trusted.certificates.contains(leaf) && leaf.validity().contains(now) =>
+        {
+            Ok(Peer::TrustedProxy)
         }
-        _ => false,
-    };
-    if has_address() || has_certificate() {
-        Peer::TrustedProxy
-    } else {
-        Peer::Unknown
+        // It may be one of them; taken for a client, it would stand for all clients behind it.
+        ClientCertificate::NotShown { .. } => {
+            Err(Reason::HostUnsupported(MissingFact::ClientCertificate))
+        }
+        _ => Ok(Peer::Unknown),
     }
 }
 

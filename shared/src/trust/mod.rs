@@ -143,6 +143,11 @@ impl Facts {
                 "an authority whose extKeyUsage forbids clientAuth",
             ));
         }
+        if certificate.constrains_policies() {
+            return Err(InvalidAuthority(
+                "an authority with policyConstraints, which are not evaluated",
+            ));
+        }
         let key = certificate
             .key()
             .map_err(|_| InvalidAuthority("an authority whose key is weak or not supported"))?;
@@ -169,6 +174,7 @@ impl Root {
         let facts = Facts::read(&certificate)?;
         let (validity, path_len) = (certificate.validity(), certificate.path_len());
         let der = Der::from(der);
+        check_extensions(&der)?;
         let anchor = webpki::anchor_from_trusted_cert(&der)
             .map_err(|_| InvalidAuthority("no readable X.509 certificate"))?
             .to_owned();
@@ -193,13 +199,19 @@ impl Intermediate {
     pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
         let facts = Facts::read(&parse(&der)?)?;
         let der = Der::from(der);
-        webpki::EndEntityCert::try_from(&der).map_err(|error| match error {
-            webpki::Error::UnsupportedCriticalExtension => {
-                InvalidAuthority("an authority with a critical extension that is not supported")
-            }
-            _ => InvalidAuthority("no readable X.509 certificate"),
-        })?;
+        check_extensions(&der)?;
         Ok(Self { der, facts })
+    }
+}
+
+/// Whether rustls-webpki reads the certificate, of a root too, of which it would ignore what is critical.
+fn check_extensions(der: &Der) -> Result<(), InvalidAuthority> {
+    match webpki::EndEntityCert::try_from(der) {
+        Ok(_) => Ok(()),
+        Err(webpki::Error::UnsupportedCriticalExtension) => Err(InvalidAuthority(
+            "an authority with a critical extension that is not supported",
+        )),
+        Err(_) => Err(InvalidAuthority("no readable X.509 certificate")),
     }
 }
 

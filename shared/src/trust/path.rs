@@ -260,6 +260,10 @@ impl TrustSet {
             if !certificate.signs_certificates() {
                 return Err(Error::EndEntityUsedAsCa);
             }
+            // They could demand a policy, and policies are not evaluated.
+            if certificate.constrains_policies() {
+                return Err(Error::UnsupportedCriticalExtension);
+            }
             holds = holds.intersection(certificate.validity());
         }
         if let Some(revocation) = &self.revocation {

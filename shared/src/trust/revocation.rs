@@ -169,7 +169,7 @@ impl Revocation {
         }
     }
 
-    /// Until when the certificate is not revoked; its newest list decides.
+    /// Until when the certificate is not revoked; its newest list decides, and of equally new ones each.
     pub(super) fn check(
         &self,
         subject: &Subject<'_>,
@@ -177,16 +177,26 @@ impl Revocation {
         time: u64,
         verifies: &dyn Fn(&RevocationList, &Signer<'_>) -> bool,
     ) -> Result<u64, PathProblem> {
-        let mut lists = self.lists.iter();
         let speaks = |list: &&RevocationList| {
             signer.signs_lists && list.covers(subject) && verifies(list, signer)
         };
-        let Some(list) = lists.find(speaks) else {
+        let mut newest: Option<&RevocationList> = None;
+        for list in self.lists.iter().filter(speaks) {
+            if newest.is_some_and(|newest| list.this_update < newest.this_update) {
+                break;
+            }
+            if list.revokes(subject.serial) {
+                return Err(PathProblem::Revoked);
+            }
+            // One that is dated ahead can revoke, but not take the place of the one in force.
+            if list.this_update <= time {
+                newest = newest.filter(|newest| newest.next_update <= list.next_update);
+                newest = newest.or(Some(list));
+            }
+        }
+        let Some(list) = newest else {
             return self.unknown();
         };
-        if list.revokes(subject.serial) {
-            return Err(PathProblem::Revoked);
-        }
         // RFC 5280 section 5.1.2.5: the next list is there by then, so this one is stale.
         match (time < list.next_update, self.stale) {
             (true, Tolerance::Refuse) => Ok(list.next_update.saturating_sub(1)),
@@ -389,8 +399,6 @@ fn revoked(entries: &[u8], der: &[u8]) -> Result<Box<[(u32, u32)]>, InvalidRevoc
     while !reader.is_finished() {
         let (serial, extensions) = reader
             .sequence(|entry| {
-                // A number that is not positive can stand in a list as well, though in no certificate
-                // that is accepted.
                 let serial = AnyRef::decode(entry)?;
                 serial.tag().assert_eq(Tag::Integer)?;
                 time(entry)?;
@@ -403,6 +411,10 @@ fn revoked(entries: &[u8], der: &[u8]) -> Result<Box<[(u32, u32)]>, InvalidRevoc
             .map_err(not_der)?;
         if let Some(extensions) = extensions {
             check_entry(extensions)?;
+        }
+        // No certificate that is accepted has a negative number, which lists may hold all the same.
+        if serial.first().is_some_and(|first| first & 0x80 != 0) {
+            continue;
         }
         let range = range_in(der, without_leading_zeros(serial));
         let bound = |at| u32::try_from(at).unwrap_or(u32::MAX);
