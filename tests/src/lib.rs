@@ -16,5 +16,6 @@ pub mod origin;
 pub mod pki;
 pub mod poll;
 pub mod process;
+pub mod suites;
 pub mod tls;
 pub mod wire;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use crate::exec::{self, Outcome};
 use crate::step::Steps;
-use crate::tools::{Cache, cargo_deny, envoy, node};
+use crate::tools::{Cache, cargo_deny, envoy, node, pkits};
 use crate::{filter, no_std, repo, wasm_std};
 
 /// An Envoy that does not say whether it verified a client certificate: what the filter does then is
@@ -25,6 +25,7 @@ struct Tools {
     old_envoy: Option<PathBuf>,
     node: Option<PathBuf>,
     npm_root: Option<PathBuf>,
+    pkits: Option<PathBuf>,
 }
 
 /// Fetches every tool, each as a step of its own.
@@ -51,11 +52,13 @@ fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
     steps.work("tools: Wasm", "find or build the standard library", || {
         wasm_std::ensure(cache).map(|_| ())
     });
+    let pkits = steps.work("tools: PKITS", "find or fetch it", || pkits::pkits(cache));
     Tools {
         envoys,
         old_envoy,
         node,
         npm_root,
+        pkits,
     }
 }
 
@@ -120,6 +123,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         "native",
         repo::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]),
     );
+    suite_steps(tools.pkits.as_deref(), steps);
     match no_std::build_command(cache) {
         Ok(mut build) => {
             steps.command("no_std", &mut build);
@@ -170,6 +174,16 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         ),
     }
     steps.command("docs", &mut docs_command(true));
+}
+
+/// The public suite for certificate paths.
+fn suite_steps(pkits: Option<&Path>, steps: &mut Steps) {
+    match pkits {
+        Some(folder) => {
+            steps.command("PKITS", runner("pkits").arg("--data").arg(folder));
+        }
+        None => steps.not_run("PKITS", "the suite is not there"),
+    }
 }
 
 /// `ci`.

