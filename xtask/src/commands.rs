@@ -176,13 +176,22 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
     steps.command("docs", &mut docs_command(true));
 }
 
-/// The public suite for certificate paths.
+/// The public suites for certificate paths.
 fn suite_steps(pkits: Option<&Path>, steps: &mut Steps) {
     match pkits {
         Some(folder) => {
             steps.command("PKITS", runner("pkits").arg("--data").arg(folder));
         }
         None => steps.not_run("PKITS", "the suite is not there"),
+    }
+    // Its data is in no registry.
+    match std::env::var_os("LIMBO").filter(|file| !file.is_empty()) {
+        Some(file) => {
+            // The program runs in the repository, and the path is meant from here.
+            let file = std::path::absolute(&file).unwrap_or_else(|_| PathBuf::from(&file));
+            steps.command("x509-limbo", runner("limbo").arg("--limbo").arg(file));
+        }
+        None => steps.not_run("x509-limbo", "LIMBO names no limbo.json"),
     }
 }
 

@@ -38,6 +38,7 @@ Environment:
                       (else $XDG_CACHE_HOME/auth-edge or $HOME/.cache/auth-edge)
   AUTH_EDGE_WASM_STD  auto, installed, rustup or debian: where Wasm's standard library comes from
   ENVOY               an Envoy to use instead of a fetched one
+  LIMBO               the limbo.json of x509-limbo, which is run when it is given
 ";
 
 /// What the command line asks for.

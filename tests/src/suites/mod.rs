@@ -6,6 +6,7 @@
 mod cms;
 mod der;
 pub mod door;
+pub mod limbo;
 pub mod pkits;
 mod report;
 
