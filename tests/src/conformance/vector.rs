@@ -5,10 +5,12 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::pki::{Pki, thumbprint_base64url, thumbprint_hex};
+use crate::pki::{Pki, encode_uri_component, pem, thumbprint_base64url, thumbprint_hex};
 use crate::wire::WireRequest;
 
 /// The API key every configuration of the vectors reads from the environment.
@@ -254,11 +256,16 @@ impl Vector {
     }
 }
 
-/// Fills in `${KIND:NAME}`: `thumbprint` (base64url), `hex`, `colons`, `key_thumbprint`, `serial`,
-/// `der` (base64), `pem` (URL-encoded) of the certificate `NAME`.
+/// Fills in `${KIND:NAME}`, where `KIND` is
+///
+/// - of the certificate `NAME`: `thumbprint` (base64url), `hex`, `colons`, `key_thumbprint`, `serial`,
+///   `der` (base64) or `pem` (URL-encoded);
+/// - of all that `NAME` presents, leaf first: `chain` (PEM, URL-encoded);
+/// - of the authority `NAME`: `authority` (base64 DER);
+/// - of the revocation list `NAME`: `crl` (base64 DER).
 ///
 /// # Errors
-/// When the kind or the certificate is unknown.
+/// When the kind or the name is unknown.
 pub fn filled_in(text: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
     let mut filled = String::new();
     let mut rest = text;
@@ -268,15 +275,23 @@ pub fn filled_in(text: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
             .split_once(':')
             .ok_or("a `${...}` without a colon")?;
         filled.push_str(before);
-        filled.push_str(&facts(kind, pki.get(name)?.leaf())?);
+        filled.push_str(&value(kind, name, pki)?);
         rest = left;
     }
     filled.push_str(rest);
     Ok(filled)
 }
 
+fn value(kind: &str, name: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
+    match kind {
+        "authority" => Ok(STANDARD.encode(pki.authority(name)?.der())),
+        "crl" => Ok(STANDARD.encode(pki.revocation_list(name)?)),
+        "chain" => Ok(encode_uri_component(&pki.get(name)?.chain_pem())),
+        _ => facts(kind, pki.get(name)?.leaf()),
+    }
+}
+
 fn facts(kind: &str, der: &[u8]) -> Result<String, Box<dyn Error>> {
-    use base64::Engine as _;
     let leaf = || auth_edge::certificate::LeafCert::parse(der.to_vec());
     let hex = |bytes: &[u8]| {
         bytes
@@ -294,8 +309,8 @@ fn facts(kind: &str, der: &[u8]) -> Result<String, Box<dyn Error>> {
         }
         "key_thumbprint" => leaf()?.key_thumbprint().to_string(),
         "serial" => hex(leaf()?.serial()).join(":"),
-        "der" => base64::engine::general_purpose::STANDARD.encode(der),
-        "pem" => crate::pki::encode_uri_component(&crate::pki::pem(der, "CERTIFICATE")),
+        "der" => STANDARD.encode(der),
+        "pem" => encode_uri_component(&pem(der, "CERTIFICATE")),
         other => return Err(format!("`{other}` is no fact of a certificate").into()),
     })
 }
@@ -338,4 +353,55 @@ fn read(path: &Path, root: &Path) -> Result<Vector, Box<dyn Error>> {
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_stand_for_what_was_made() {
+        let pki = Pki::generate().unwrap();
+        let client = pki.get("ca_client_via_intermediate").unwrap();
+        for (text, expected) in [
+            ("none", "none".to_owned()),
+            (
+                "a${der:ca_client_via_intermediate}b",
+                format!("a{}b", STANDARD.encode(client.leaf())),
+            ),
+            (
+                "${authority:ca}:${authority:intermediate}",
+                format!(
+                    "{}:{}",
+                    STANDARD.encode(pki.authority("ca").unwrap().der()),
+                    STANDARD.encode(&client.chain[1]),
+                ),
+            ),
+            (
+                "${crl:ca}",
+                STANDARD.encode(pki.revocation_list("ca").unwrap()),
+            ),
+            (
+                "${chain:ca_client_via_intermediate}",
+                encode_uri_component(&client.chain_pem()),
+            ),
+            (
+                "${pem:ca_client_via_intermediate}",
+                encode_uri_component(&client.leaf_pem()),
+            ),
+        ] {
+            assert_eq!(filled_in(text, &pki).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "${authority:nobody}",
+            "${crl:nobody}",
+            "${chain:nobody}",
+            "${der:nobody}",
+            "${unknown:ca_client}",
+            "${ca_client}",
+            "${der:ca_client",
+        ] {
+            assert!(filled_in(text, &pki).is_err(), "{text}");
+        }
+    }
 }

@@ -112,6 +112,26 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// An element whole, its content, and what follows it.
+pub(crate) type Split<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// Splits the first element off; `None` when it is cut short.
+pub(crate) fn split(der: &[u8]) -> Option<Split<'_>> {
+    let short = usize::from(*der.get(1)?);
+    let (header, length) = match short {
+        0..0x80 => (2, short),
+        _ => {
+            let long = der.get(2..2 + (short & 0x7f))?;
+            let length = long
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            (2 + long.len(), length)
+        }
+    };
+    let (whole, rest) = der.split_at_checked(header + length)?;
+    Some((whole, &whole[header..], rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +163,13 @@ mod tests {
     fn named_bits_drop_trailing_zeros() {
         assert_eq!(named_bits(0x80), [3, 2, 7, 0x80]);
         assert_eq!(named_bits(0x06), [3, 2, 1, 0x06]);
+    }
+
+    #[test]
+    fn what_is_written_is_split_again() {
+        let long = element(OCTET_STRING, &[7; 300]);
+        let two = [long.as_slice(), &[5, 0]].concat();
+        assert_eq!(split(&two), Some((&long[..], &[7; 300][..], &[5, 0][..])));
+        assert_eq!(split(&long[..200]), None);
     }
 }

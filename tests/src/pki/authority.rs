@@ -1,37 +1,64 @@
 //! An authority: a name and a key that certify others.
 
-use super::asn1::{INTEGER, SEQUENCE, bit_string, element, sequence, time};
-use super::certificate::{CRL_SIGN, Extension, KEY_CERT_SIGN, Role, Template};
+use super::certificate::Template;
 use super::encoding::pem;
+use super::extension::{CRL_SIGN, Extension, KEY_CERT_SIGN, Role};
 use super::keys::{Key, KeyKind, SignedWith};
+use super::revocation::RevocationList;
 use super::{DAY, PkiError};
+use std::sync::Arc;
 
 /// An authority: a name and a key that certify others.
 #[derive(Debug)]
 pub struct Authority {
     subject: Vec<u8>,
-    key: Key,
+    key: Arc<Key>,
     der: Vec<u8>,
 }
 
 impl Authority {
+    /// An authority with a certificate that somebody else made.
+    pub(crate) fn certified(subject: Vec<u8>, key: Arc<Key>, der: Vec<u8>) -> Self {
+        Self { subject, key, der }
+    }
+
     /// A self-signed authority that began ten years ago and ends in ten years.
     pub(crate) fn root(subject: Vec<u8>, kind: KeyKind, now: i64) -> Result<Self, PkiError> {
-        let key = Key::generate(kind)?;
-        let template = Self::template(subject.clone(), &key, now)?;
+        Self::root_like(subject, Key::generate(kind)?, now, |template| template)
+    }
+
+    /// A self-signed authority whose certificate departs from a good one.
+    pub(crate) fn root_like(
+        subject: Vec<u8>,
+        key: Key,
+        now: i64,
+        change: impl FnOnce(Template) -> Template,
+    ) -> Result<Self, PkiError> {
+        let template = change(Self::template(subject.clone(), &key, now)?);
         let der = template.sign(&key, &subject, &key, key.natural_signature())?;
-        Ok(Self { subject, key, der })
+        Ok(Self::certified(subject, Arc::new(key), der))
     }
 
     /// An authority certified by this one.
     pub(crate) fn intermediate(&self, subject: Vec<u8>, now: i64) -> Result<Self, PkiError> {
-        let key = Key::generate(KeyKind::P256)?;
-        let template = Self::template(subject.clone(), &key, now)?;
+        let key = Arc::new(Key::generate(KeyKind::P256)?);
+        self.intermediate_like(subject, key, now, |template| template)
+    }
+
+    /// An authority certified by this one whose certificate departs from a good one.
+    pub(crate) fn intermediate_like(
+        &self,
+        subject: Vec<u8>,
+        key: Arc<Key>,
+        now: i64,
+        change: impl FnOnce(Template) -> Template,
+    ) -> Result<Self, PkiError> {
+        let template = change(Self::template(subject.clone(), &key, now)?);
         let der = self.issue(template, &key)?;
         Ok(Self { subject, key, der })
     }
 
-    fn template(subject: Vec<u8>, key: &Key, now: i64) -> Result<Template, PkiError> {
+    pub(crate) fn template(subject: Vec<u8>, key: &Key, now: i64) -> Result<Template, PkiError> {
         Ok(
             Template::new(subject, now - 3_650 * DAY, now + 3_650 * DAY)?
                 .with(Extension::basic_constraints(Role::Authority))
@@ -68,40 +95,13 @@ impl Authority {
         this_update: i64,
         next_update: i64,
     ) -> Result<Vec<u8>, PkiError> {
-        let with = self.key.natural_signature();
-        let algorithm = with.identifier();
-        let entries: Vec<u8> = revoked
-            .iter()
-            .flat_map(|serial| sequence(&[&element(INTEGER, serial), &time(this_update)]))
-            .collect();
-        // An empty list of revoked certificates has to be left out (RFC 5280 5.1.2.6).
-        let entries = if entries.is_empty() {
-            entries
-        } else {
-            element(SEQUENCE, &entries)
-        };
-        let number = Extension::crl_number(&[1]);
-        let key_identifier = Extension::authority_key_identifier(&self.key);
-        let extensions = Extension::list(&[key_identifier, number]);
-        let to_be_signed = sequence(&[
-            &element(INTEGER, &[1]),
-            &algorithm,
-            &self.subject,
-            &time(this_update),
-            &time(next_update),
-            &entries,
-            &element(super::asn1::explicit(0), &extensions),
-        ]);
-        let signature = self.key.sign(with, &to_be_signed)?;
-        Ok(sequence(&[
-            &to_be_signed,
-            &algorithm,
-            &bit_string(&signature),
-        ]))
+        let mut list = RevocationList::new(this_update, next_update);
+        list.revoked = revoked.iter().map(|serial| serial.to_vec()).collect();
+        list.issue(self)
     }
 
     /// The authority's key pair.
-    pub fn key(&self) -> &Key {
+    pub fn key(&self) -> &Arc<Key> {
         &self.key
     }
 

@@ -1,8 +1,9 @@
 //! Identities that an authority certified.
 
-use super::certificate::{
+use super::certificate::{Template, Version, distinguished_name};
+use super::extension::{
     ANY_PURPOSE, AltName, CLIENT_AUTH, Criticality, DIGITAL_SIGNATURE, Extension, KEY_AGREEMENT,
-    KEY_CERT_SIGN, Role, SERVER_AUTH, Template, Version, distinguished_name,
+    KEY_CERT_SIGN, Role, SERVER_AUTH,
 };
 use super::keys::{Key, KeyKind, SignedWith, random_bytes};
 use super::{Authority, DAY, Identity, Pki, PkiError, SharedRsaKeys, sized, twin};
@@ -61,7 +62,7 @@ pub(super) fn identities(pki: &Pki, rsa: &SharedRsaKeys) -> Result<Vec<Identity>
         );
     }
     for (name, key) in [
-        ("ca_client_rsa1024", &rsa.rsa1024),
+        ("ca_client_rsa1024", &*rsa.rsa1024),
         ("ca_client_rsa2048", &rsa.rsa2048),
         ("ca_client_rsa4096", &rsa.rsa4096),
     ] {
@@ -248,7 +249,7 @@ pub(super) fn identity(name: &str, chain: Vec<Vec<u8>>, key: &Key, says: HostSay
 }
 
 /// A good client certificate whose subject is `name`.
-fn named_leaf(name: &str, key: &Key, now: i64) -> Result<Template, PkiError> {
+pub(super) fn named_leaf(name: &str, key: &Key, now: i64) -> Result<Template, PkiError> {
     let host = format!("{}.clients.example.com", name.replace('_', "-"));
     Ok(
         leaf(distinguished_name(name, "Example Clients", "AT"), key, now)?

@@ -2,185 +2,31 @@
 
 use super::PkiError;
 use super::asn1::{
-    INTEGER, OCTET_STRING, PRINTABLE_STRING, SEQUENCE, SET, UTF8_STRING, bit_string, element,
-    explicit, implicit, named_bits, object_identifier, sequence, time,
+    INTEGER, PRINTABLE_STRING, SEQUENCE, SET, UTF8_STRING, bit_string, element, explicit,
+    object_identifier, sequence, time,
 };
-use super::keys::{Key, SignedWith, der_true, random_bytes};
-
-/// The bit of keyUsage that lets a key sign handshakes.
-pub const DIGITAL_SIGNATURE: u8 = 0x80;
-/// The bit of keyUsage for key agreement.
-pub const KEY_AGREEMENT: u8 = 0x08;
-/// The bit of keyUsage that lets a key sign certificates.
-pub const KEY_CERT_SIGN: u8 = 0x04;
-/// The bit of keyUsage that lets a key sign revocation lists.
-pub const CRL_SIGN: u8 = 0x02;
-
-/// The purpose `serverAuth`.
-pub const SERVER_AUTH: &[u32] = &[1, 3, 6, 1, 5, 5, 7, 3, 1];
-/// The purpose `clientAuth`.
-pub const CLIENT_AUTH: &[u32] = &[1, 3, 6, 1, 5, 5, 7, 3, 2];
-/// The purpose `anyExtendedKeyUsage`.
-pub const ANY_PURPOSE: &[u32] = &[2, 5, 29, 37, 0];
-
-const SUBJECT_KEY_IDENTIFIER: &[u32] = &[2, 5, 29, 14];
-const KEY_USAGE: &[u32] = &[2, 5, 29, 15];
-const SUBJECT_ALT_NAME: &[u32] = &[2, 5, 29, 17];
-const CRL_NUMBER: &[u32] = &[2, 5, 29, 20];
-const BASIC_CONSTRAINTS: &[u32] = &[2, 5, 29, 19];
-const AUTHORITY_KEY_IDENTIFIER: &[u32] = &[2, 5, 29, 35];
-const EXTENDED_KEY_USAGE: &[u32] = &[2, 5, 29, 37];
-/// Below the arc for examples in documentation; no program knows it.
-const UNKNOWN: &[u32] = &[2, 999, 32_473, 1];
-
-/// Whether a reader that does not know an extension has to refuse the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Criticality {
-    /// It has to.
-    Critical,
-    /// It may ignore the extension.
-    Ignorable,
-}
-
-/// Whether basicConstraints says that the subject is an authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// `CA:TRUE`.
-    Authority,
-    /// `CA:FALSE`.
-    EndEntity,
-}
-
-/// One extension.
-#[derive(Clone, Debug)]
-pub struct Extension {
-    arcs: &'static [u32],
-    criticality: Criticality,
-    value: Vec<u8>,
-}
-
-/// One name of the subjectAltName extension.
-#[derive(Clone, Copy, Debug)]
-pub enum AltName<'a> {
-    /// A DNS name.
-    Dns(&'a str),
-    /// A URI.
-    Uri(&'a str),
-    /// An email address.
-    Email(&'a str),
-    /// An IP address in network order.
-    Ip(&'a [u8]),
-}
-
-impl Extension {
-    /// basicConstraints, critical.
-    pub fn basic_constraints(role: Role) -> Self {
-        let value = match role {
-            Role::Authority => sequence(&[&der_true()]),
-            Role::EndEntity => sequence(&[]),
-        };
-        Self {
-            arcs: BASIC_CONSTRAINTS,
-            criticality: Criticality::Critical,
-            value,
-        }
-    }
-
-    /// keyUsage, critical, with the given bits.
-    pub fn key_usage(bits: u8) -> Self {
-        Self {
-            arcs: KEY_USAGE,
-            criticality: Criticality::Critical,
-            value: named_bits(bits),
-        }
-    }
-
-    /// extKeyUsage with the given purposes.
-    pub fn extended_key_usage(purposes: &[&[u32]]) -> Self {
-        let purposes: Vec<u8> = purposes
-            .iter()
-            .flat_map(|arcs| object_identifier(arcs))
-            .collect();
-        Self::ignorable(EXTENDED_KEY_USAGE, element(SEQUENCE, &purposes))
-    }
-
-    /// subjectAltName with the given names.
-    pub fn subject_alt_name(names: &[AltName<'_>]) -> Self {
-        let names: Vec<u8> = names
-            .iter()
-            .flat_map(|name| match name {
-                AltName::Email(text) => element(implicit(1), text.as_bytes()),
-                AltName::Dns(text) => element(implicit(2), text.as_bytes()),
-                AltName::Uri(text) => element(implicit(6), text.as_bytes()),
-                AltName::Ip(octets) => element(implicit(7), octets),
-            })
-            .collect();
-        Self::ignorable(SUBJECT_ALT_NAME, element(SEQUENCE, &names))
-    }
-
-    /// subjectKeyIdentifier of `key`.
-    pub fn subject_key_identifier(key: &Key) -> Self {
-        Self::ignorable(
-            SUBJECT_KEY_IDENTIFIER,
-            element(OCTET_STRING, &key.identifier()),
-        )
-    }
-
-    /// authorityKeyIdentifier naming `key`.
-    pub fn authority_key_identifier(key: &Key) -> Self {
-        let identifier = element(implicit(0), &key.identifier());
-        Self::ignorable(AUTHORITY_KEY_IDENTIFIER, sequence(&[&identifier]))
-    }
-
-    /// An extension nobody knows, with a value of the given bytes.
-    pub fn unknown(criticality: Criticality, bytes: &[u8]) -> Self {
-        Self {
-            arcs: UNKNOWN,
-            criticality,
-            value: element(OCTET_STRING, bytes),
-        }
-    }
-
-    /// cRLNumber, which every revocation list has.
-    pub(crate) fn crl_number(number: &[u8]) -> Self {
-        Self::ignorable(CRL_NUMBER, element(INTEGER, number))
-    }
-
-    /// A list of extensions in DER.
-    pub(crate) fn list(extensions: &[Self]) -> Vec<u8> {
-        let parts: Vec<u8> = extensions.iter().flat_map(Self::der).collect();
-        element(SEQUENCE, &parts)
-    }
-
-    fn ignorable(arcs: &'static [u32], value: Vec<u8>) -> Self {
-        Self {
-            arcs,
-            criticality: Criticality::Ignorable,
-            value,
-        }
-    }
-
-    fn der(&self) -> Vec<u8> {
-        let critical = match self.criticality {
-            Criticality::Critical => der_true(),
-            Criticality::Ignorable => Vec::new(),
-        };
-        sequence(&[
-            &object_identifier(self.arcs),
-            &critical,
-            &element(OCTET_STRING, &self.value),
-        ])
-    }
-}
+use super::extension::{
+    BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE, Extension, KEY_USAGE, SUBJECT_ALT_NAME,
+};
+use super::keys::{Key, SignedWith, random_bytes};
 
 /// A distinguished name of common name, organization and country, the most general part first.
 ///
 /// An empty part is left out.
 pub fn distinguished_name(common_name: &str, organization: &str, country: &str) -> Vec<u8> {
+    name_in(UTF8_STRING, common_name, organization, country)
+}
+
+/// The same name with every part in a `PrintableString`, which is another name byte for byte.
+pub fn printable_name(common_name: &str, organization: &str, country: &str) -> Vec<u8> {
+    name_in(PRINTABLE_STRING, common_name, organization, country)
+}
+
+fn name_in(tag: u8, common_name: &str, organization: &str, country: &str) -> Vec<u8> {
     let parts: [(&[u32], u8, &str); 3] = [
         (&[2, 5, 4, 6], PRINTABLE_STRING, country),
-        (&[2, 5, 4, 10], UTF8_STRING, organization),
-        (&[2, 5, 4, 3], UTF8_STRING, common_name),
+        (&[2, 5, 4, 10], tag, organization),
+        (&[2, 5, 4, 3], tag, common_name),
     ];
     let sets: Vec<u8> = parts
         .iter()
@@ -248,7 +94,7 @@ impl Template {
         match self
             .extensions
             .iter_mut()
-            .find(|present| present.arcs == extension.arcs)
+            .find(|present| present.is_same_kind(&extension))
         {
             Some(present) => *present = extension,
             None => self.extensions.push(extension),
@@ -269,6 +115,18 @@ impl Template {
         self.without(KEY_USAGE)
     }
 
+    /// Drops basicConstraints.
+    #[must_use]
+    pub fn without_basic_constraints(self) -> Self {
+        self.without(BASIC_CONSTRAINTS)
+    }
+
+    /// Drops subjectAltName.
+    #[must_use]
+    pub fn without_subject_alt_name(self) -> Self {
+        self.without(SUBJECT_ALT_NAME)
+    }
+
     /// Drops extKeyUsage.
     #[must_use]
     pub fn without_extended_key_usage(self) -> Self {
@@ -276,7 +134,7 @@ impl Template {
     }
 
     fn without(mut self, arcs: &[u32]) -> Self {
-        self.extensions.retain(|extension| extension.arcs != arcs);
+        self.extensions.retain(|extension| !extension.is(arcs));
         self
     }
 

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
+use super::asn1::{INTEGER, split};
+
 /// What ECMAScript's `encodeURIComponent` escapes: all but letters, digits and `-_.!~*'()`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -48,4 +50,17 @@ pub fn thumbprint_hex(der: &[u8]) -> String {
 /// The SHA-256 of `der` in base64url without padding, as in RFC 8705's `x5t#S256`.
 pub fn thumbprint_base64url(der: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(der))
+}
+
+/// The content octets of a certificate's serial number; `None` when it cannot be read.
+pub(super) fn serial(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (_, content, _) = split(certificate)?;
+    let (_, fields, _) = split(content)?;
+    let (first, _, after) = split(fields)?;
+    // Version 1 is left out, and the number stands first.
+    let number = match first.first() {
+        Some(&INTEGER) => first,
+        _ => after,
+    };
+    split(number).map(|(_, content, _)| content.to_vec())
 }

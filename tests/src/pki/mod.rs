@@ -8,23 +8,32 @@ mod authority;
 mod ca_signed;
 mod certificate;
 mod encoding;
+mod extension;
 mod keys;
+mod paths;
+mod presented;
+mod revocation;
+mod revoked;
 mod self_signed;
 mod sized;
 mod twin;
+mod workshop;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use authority::Authority;
-pub use certificate::{
-    ANY_PURPOSE, AltName, CLIENT_AUTH, CRL_SIGN, Criticality, DIGITAL_SIGNATURE, Extension,
-    KEY_AGREEMENT, KEY_CERT_SIGN, Role, SERVER_AUTH, Template, Version, distinguished_name,
-};
+pub use certificate::{Template, Version, distinguished_name, printable_name};
 pub use encoding::{encode_uri_component, pem, thumbprint_base64url, thumbprint_hex};
+pub use extension::{
+    ANY_PURPOSE, AltName, CLIENT_AUTH, CRL_SIGN, Criticality, DIGITAL_SIGNATURE, Extension,
+    KEY_AGREEMENT, KEY_CERT_SIGN, Role, SERVER_AUTH, Scope,
+};
 pub use keys::{Key, KeyKind, SignedWith};
+pub use revocation::RevocationList;
 
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
@@ -42,6 +51,8 @@ pub enum PkiError {
     UnknownIdentity(String),
     /// There is no authority of this name.
     UnknownAuthority(String),
+    /// There is no revocation list of this name.
+    UnknownList(String),
 }
 
 impl PkiError {
@@ -60,6 +71,7 @@ impl fmt::Display for PkiError {
             }
             Self::UnknownIdentity(name) => write!(formatter, "there is no identity `{name}`"),
             Self::UnknownAuthority(name) => write!(formatter, "there is no authority `{name}`"),
+            Self::UnknownList(name) => write!(formatter, "there is no revocation list `{name}`"),
         }
     }
 }
@@ -123,8 +135,9 @@ impl fmt::Debug for Identity {
 /// All authorities and identities of one run.
 #[derive(Debug)]
 pub struct Pki {
-    authorities: Vec<(&'static str, Authority)>,
+    authorities: Vec<(String, Authority)>,
     identities: Vec<Identity>,
+    revocation_lists: Vec<(String, Vec<u8>)>,
     generated_at: i64,
 }
 
@@ -151,27 +164,46 @@ impl Pki {
                 .join()
                 .map_err(|_| PkiError::Key("the thread making an rsa key died".to_owned()))??;
             let mut pki = Self {
-                authorities: vec![
-                    ("ca", ca),
-                    ("intermediate", intermediate),
-                    ("ca_rsa", ca_rsa),
-                    ("other_ca", other_ca),
-                    ("namesake_ca", namesake_ca),
-                    ("server_ca", server_ca),
-                ],
+                authorities: Vec::new(),
                 identities: Vec::new(),
+                revocation_lists: Vec::new(),
                 generated_at: now,
             };
+            for (name, authority) in [
+                ("ca", ca),
+                ("intermediate", intermediate),
+                ("ca_rsa", ca_rsa),
+                ("other_ca", other_ca),
+                ("namesake_ca", namesake_ca),
+                ("server_ca", server_ca),
+            ] {
+                pki.add_authority(name, authority);
+            }
             let rsa = SharedRsaKeys {
-                rsa1024,
+                rsa1024: Arc::new(rsa1024),
                 rsa2048,
                 rsa4096,
             };
             let mut identities = ca_signed::identities(&pki, &rsa)?;
             identities.extend(self_signed::identities(&pki, &rsa)?);
             pki.identities = identities;
+            paths::add_to(&mut pki, &rsa)?;
+            presented::add_to(&mut pki)?;
+            revoked::add_to(&mut pki)?;
             Ok(pki)
         })
+    }
+
+    fn add_authority(&mut self, name: &str, authority: Authority) {
+        self.authorities.push((name.to_owned(), authority));
+    }
+
+    fn add_identity(&mut self, identity: Identity) {
+        self.identities.push(identity);
+    }
+
+    fn add_list_der(&mut self, name: &str, list: Vec<u8>) {
+        self.revocation_lists.push((name.to_owned(), list));
     }
 
     /// The identity of this name.
@@ -194,13 +226,22 @@ impl Pki {
         &self.identities
     }
 
-    /// An authority: `ca`, `intermediate`, `ca_rsa`, `other_ca`, `namesake_ca` or `server_ca`.
+    /// The authority of this name: `ca`, `ca_rsa`, `server_ca` or another.
     pub fn authority(&self, name: &str) -> Result<&Authority, PkiError> {
         self.authorities
             .iter()
-            .find(|(present, _)| *present == name)
+            .find(|(present, _)| present == name)
             .map(|(_, authority)| authority)
             .ok_or_else(|| PkiError::UnknownAuthority(name.to_owned()))
+    }
+
+    /// The revocation list of this name, in DER.
+    pub fn revocation_list(&self, name: &str) -> Result<&[u8], PkiError> {
+        self.revocation_lists
+            .iter()
+            .find(|(present, _)| present == name)
+            .map(|(_, list)| list.as_slice())
+            .ok_or_else(|| PkiError::UnknownList(name.to_owned()))
     }
 
     /// The roots that clients are verified with: `ca` and `ca_rsa`, without the intermediate.
@@ -265,7 +306,7 @@ impl Pki {
 
 /// RSA keys that several identities share, because making one takes long.
 struct SharedRsaKeys {
-    rsa1024: Key,
+    rsa1024: Arc<Key>,
     rsa2048: Key,
     rsa4096: Key,
 }

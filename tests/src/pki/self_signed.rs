@@ -1,9 +1,8 @@
 //! Identities that certified themselves, or look as if they had.
 
 use super::ca_signed::{HostSays, identity, subject_of_ca_client};
-use super::certificate::{
-    Criticality, Extension, KEY_CERT_SIGN, Role, SERVER_AUTH, Template, distinguished_name,
-};
+use super::certificate::{Template, distinguished_name};
+use super::extension::{Criticality, Extension, KEY_CERT_SIGN, Role, SERVER_AUTH};
 use super::keys::{Key, KeyKind, SignedWith};
 use super::{DAY, Identity, Pki, PkiError, SharedRsaKeys};
 
@@ -34,7 +33,7 @@ pub(super) fn identities(pki: &Pki, rsa: &SharedRsaKeys) -> Result<Vec<Identity>
         );
     }
     for (name, key) in [
-        ("self_signed_rsa1024", &rsa.rsa1024),
+        ("self_signed_rsa1024", &*rsa.rsa1024),
         ("self_signed_rsa2048", &rsa.rsa2048),
         ("self_signed_rsa4096", &rsa.rsa4096),
     ] {

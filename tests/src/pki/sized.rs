@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::PkiError;
 use super::authority::Authority;
-use super::certificate::{Criticality, Extension, Template};
+use super::certificate::Template;
+use super::extension::{Criticality, Extension};
 use super::keys::{Key, KeyKind};
 
 /// Enough to meet a length that one certificate in some hundreds has.

@@ -3,7 +3,7 @@
 use rsa::BoxedUint;
 
 use super::PkiError;
-use super::asn1::{INTEGER, SEQUENCE, bit_string, element, sequence};
+use super::asn1::{self, INTEGER, SEQUENCE, Split, bit_string, element, sequence};
 
 /// The order of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3), big-endian.
 const ORDER: [u8; 32] = [
@@ -31,23 +31,6 @@ pub(super) fn of(certificate: &[u8]) -> Result<Vec<u8>, PkiError> {
     Ok(sequence(&[signed, algorithm, &bit_string(&signature)]))
 }
 
-/// An element whole, its content, and what follows it.
-type Split<'a> = (&'a [u8], &'a [u8], &'a [u8]);
-
-/// Splits the first element off.
 fn split(der: &[u8]) -> Result<Split<'_>, PkiError> {
-    let cut = || PkiError::Key("a certificate is cut short".to_owned());
-    let short = usize::from(*der.get(1).ok_or_else(cut)?);
-    let (header, length) = match short {
-        0..0x80 => (2, short),
-        _ => {
-            let long = der.get(2..2 + (short & 0x7f)).ok_or_else(cut)?;
-            let length = long
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            (2 + long.len(), length)
-        }
-    };
-    let (whole, rest) = der.split_at_checked(header + length).ok_or_else(cut)?;
-    Ok((whole, &whole[header..], rest))
+    asn1::split(der).ok_or_else(|| PkiError::Key("a certificate is cut short".to_owned()))
 }
