@@ -15,6 +15,7 @@ use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::conformance::envoy_config::{
     Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap,
 };
+use auth_edge_tests::conformance::facts::Xfcc;
 use auth_edge_tests::conformance::vector::{API_KEY, API_KEY_VARIABLE};
 use auth_edge_tests::hosts::{ALIAS, DOMAIN, TOKEN, config};
 use auth_edge_tests::http1::encode;
@@ -69,6 +70,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let listeners = listeners.map(|(name, filter)| Listener {
         name: name.into(),
         filter,
+        xfcc: Xfcc::Removed,
         tls: ListenerTls::WithoutResumption,
     });
     let port = origin.address().port();

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap};
 use super::expect::{Answer, Outcome, Upstream, compare};
-use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Vector};
+use super::facts::Shows;
+use super::native::{self, Expected};
+use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Setup, Vector};
 use crate::origin::{Origin, Recorded};
 use crate::pki::Pki;
 use crate::process::Envoy;
@@ -19,7 +21,8 @@ use crate::{http1, http2};
 pub struct Bench {
     envoy: Envoy,
     origin: Origin,
-    listeners: BTreeMap<(String, bool), SocketAddr>,
+    shows: Shows,
+    listeners: BTreeMap<Setup, SocketAddr>,
     server_ca: String,
 }
 
@@ -32,16 +35,38 @@ pub struct Tally {
     pub consumed: u32,
     /// Vectors the host answers itself.
     pub answered_by_host: u32,
+    /// Vectors that need a fact this host does not give, and were refused for it.
+    pub lacking: u32,
     /// Vectors the protocol cannot express.
     pub not_expressible: u32,
     /// What differed, by vector.
     pub failures: Vec<(String, String)>,
 }
 
+/// How a vector ran that did not fail.
+#[derive(Clone, Copy, Debug)]
+enum Ran {
+    AsDecided,
+    Consumed,
+    AnsweredByHost,
+    Lacking,
+    NotExpressible,
+}
+
 impl Tally {
+    fn counter(&mut self, ran: Ran) -> &mut u32 {
+        match ran {
+            Ran::AsDecided => &mut self.agreed,
+            Ran::Consumed => &mut self.consumed,
+            Ran::AnsweredByHost => &mut self.answered_by_host,
+            Ran::Lacking => &mut self.lacking,
+            Ran::NotExpressible => &mut self.not_expressible,
+        }
+    }
+
     /// How many vectors ran without a difference.
     pub fn passed(&self) -> u32 {
-        self.agreed + self.consumed + self.answered_by_host
+        self.agreed + self.consumed + self.answered_by_host + self.lacking
     }
 }
 
@@ -55,24 +80,25 @@ impl Bench {
         wasm: &Path,
         vectors: &[Vector],
         pki: &Pki,
+        shows: Shows,
     ) -> Result<Self, Box<dyn Error>> {
         let origin = Origin::start(&pki.server_identity(&ORIGIN_NAMES)?)?;
-        let mut wanted: BTreeMap<(String, bool), String> = BTreeMap::new();
+        let mut wanted: BTreeMap<Setup, String> = BTreeMap::new();
         for vector in vectors {
-            let key = (vector.config_json(pki)?, vector.request.plain);
             let name = format!("vectors_{}", wanted.len());
-            wanted.entry(key).or_insert(name);
+            wanted.entry(vector.setup(pki, shows)?).or_insert(name);
         }
         let descriptions: Vec<Listener> = wanted
             .iter()
-            .map(|((config, plain), name)| Listener {
+            .map(|(setup, name)| Listener {
                 name: name.clone(),
-                filter: Filter::Inline(config.clone()),
-                tls: if *plain {
+                filter: Filter::Inline(setup.config.clone()),
+                tls: if setup.plain {
                     ListenerTls::Plain
                 } else {
                     ListenerTls::WithoutResumption
                 },
+                xfcc: setup.xfcc,
             })
             .collect();
         let server = pki.server_identity(&["*.example.test", "*.login.example.test"])?;
@@ -85,6 +111,7 @@ impl Bench {
         Ok(Self {
             envoy,
             origin,
+            shows,
             listeners,
             server_ca: pki.server_ca_pem(),
         })
@@ -99,17 +126,8 @@ impl Bench {
     pub fn run_all(&self, vectors: &[Vector], host: HostName, pki: &Pki) -> Tally {
         let mut tally = Tally::default();
         for vector in vectors {
-            let counter = match vector.hosts.get(&host) {
-                None => &mut tally.agreed,
-                Some(Departure::Consumed { .. }) => &mut tally.consumed,
-                Some(Departure::AnsweredByHost { .. }) => &mut tally.answered_by_host,
-                Some(Departure::NotExpressible { .. }) => {
-                    tally.not_expressible += 1;
-                    continue;
-                }
-            };
             match self.run(vector, host, pki) {
-                Ok(()) => *counter += 1,
+                Ok(ran) => *tally.counter(ran) += 1,
                 Err(error) => tally
                     .failures
                     .push((vector.name.clone(), error.to_string())),
@@ -118,12 +136,16 @@ impl Bench {
         tally
     }
 
-    fn run(&self, vector: &Vector, host: HostName, pki: &Pki) -> Result<(), Box<dyn Error>> {
+    fn run(&self, vector: &Vector, host: HostName, pki: &Pki) -> Result<Ran, Box<dyn Error>> {
+        let departure = vector.hosts.get(&host);
+        if let Some(Departure::NotExpressible { .. }) = departure {
+            return Ok(Ran::NotExpressible);
+        }
         let wire = vector.request.wire(pki)?;
         self.origin.take();
         let response = self.send(vector, &wire, host, pki);
         let recorded = self.origin.take();
-        match vector.hosts.get(&host) {
+        match departure {
             Some(Departure::AnsweredByHost { class, .. }) => {
                 answered_by_host(*class, &response, &recorded)?;
                 // A departure that no longer holds is a departure to take out of the list.
@@ -133,7 +155,7 @@ impl Bench {
                     Ok(()) => {
                         Err("the host is said to answer itself, found the edge's decision".into())
                     }
-                    Err(_) => Ok(()),
+                    Err(_) => Ok(Ran::AnsweredByHost),
                 }
             }
             Some(Departure::Consumed { expect, .. }) => {
@@ -143,15 +165,20 @@ impl Bench {
                     Ok(()) => {
                         Err("the host is said to consume something, found all the same".into())
                     }
-                    Err(_) => Ok(()),
+                    Err(_) => Ok(Ran::Consumed),
                 }
             }
-            _ => {
-                if let (Expect::Forward(_), Ok(response)) = (&vector.expect, &response) {
+            Some(Departure::NotExpressible { .. }) | None => {
+                let (expect, ran) = match native::expected(vector, pki, self.shows)? {
+                    Expected::AsWritten => (vector.expect.clone(), Ran::AsDecided),
+                    Expected::Lacking(expect) => (expect, Ran::Lacking),
+                };
+                if let (Expect::Forward(_), Ok(response)) = (&expect, &response) {
                     passed_back(response)?;
                 }
                 let found = outcome(response, recorded)?;
-                compare(&vector.expect, &vector.request, &found, pki)
+                compare(&expect, &vector.request, &found, pki)?;
+                Ok(ran)
             }
         }
     }
@@ -163,10 +190,9 @@ impl Bench {
         host: HostName,
         pki: &Pki,
     ) -> Result<WireResponse, Box<dyn Error>> {
-        let key = (vector.config_json(pki)?, vector.request.plain);
         let address = *self
             .listeners
-            .get(&key)
+            .get(&vector.setup(pki, self.shows)?)
             .ok_or("no listener for this configuration")?;
         if vector.request.plain {
             let stream = std::net::TcpStream::connect(address)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::facts::Xfcc;
 use super::vector::{API_KEY_VARIABLE, ORIGIN};
 use crate::pki::Pki;
 
@@ -19,6 +20,8 @@ pub struct Listener {
     pub filter: Filter,
     /// Whether TLS is spoken.
     pub tls: ListenerTls,
+    /// What becomes of `x-forwarded-client-cert`.
+    pub xfcc: Xfcc,
 }
 
 /// Where the filter's configuration comes from.
@@ -77,7 +80,7 @@ fn listener(
     let mut chain = json!({
         "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(&description.filter, &description.name, wasm),
+            "typed_config": connection_manager(description, wasm),
         }],
     });
     if description.tls != ListenerTls::Plain {
@@ -133,8 +136,9 @@ fn downstream_tls(tls: ListenerTls, pki: &Pki, server: &crate::pki::Identity) ->
     json!({ "name": "envoy.transport_sockets.tls", "typed_config": socket })
 }
 
-fn connection_manager(filter: &Filter, name: &str, wasm: &Path) -> Value {
-    let edge = match filter {
+fn connection_manager(description: &Listener, wasm: &Path) -> Value {
+    let name = &description.name;
+    let edge = match &description.filter {
         Filter::None => None,
         Filter::Inline(json) => {
             Some(json!({ "name": "auth_edge", "typed_config": wasm_filter(json, name, wasm) }))
@@ -169,6 +173,8 @@ fn connection_manager(filter: &Filter, name: &str, wasm: &Path) -> Value {
         "stat_prefix": name,
         "use_remote_address": true,
         "skip_xff_append": true,
+        "forward_client_cert_details": description.xfcc.envoy(),
+        "set_current_client_cert_details": { "cert": true, "chain": true },
         "normalize_path": false,
         "merge_slashes": false,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",

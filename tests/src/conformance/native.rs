@@ -7,26 +7,64 @@ use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
 
-use super::expect::{Answer, Outcome, Upstream};
-use super::vector::{API_KEY, API_KEY_VARIABLE, Vector};
-use crate::pki::Pki;
+use super::expect::{Answer, Outcome, Upstream, compare};
+use super::facts::Shows;
+use super::vector::{API_KEY, API_KEY_VARIABLE, Expect, Refuse, Vector};
+use crate::pki::{Identity, Pki, thumbprint_hex};
 use crate::wire::WireRequest;
 
-/// Runs a vector against the core.
+/// What a vector expects of a host program that shows no more than this.
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// What it says.
+    AsWritten,
+    /// A refusal, because a fact is missing.
+    Lacking(Expect),
+}
+
+/// What the vector expects where the host program shows this much.
+///
+/// # Errors
+/// When the core decides neither as the vector says nor for want of a fact that the configuration
+/// asks for.
+pub fn expected(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Expected, Box<dyn Error>> {
+    let outcome = run(vector, pki, shows)?;
+    let Err(differs) = compare(&vector.expect, &vector.request, &outcome, pki) else {
+        return Ok(Expected::AsWritten);
+    };
+    let unsupported = Expect::Refuse(Refuse {
+        code: "host_unsupported".into(),
+        status: 503,
+        error: "temporarily_unavailable".into(),
+        challenges: Vec::new(),
+        description: None,
+    });
+    let is_unsupported = compare(&unsupported, &vector.request, &outcome, pki).is_ok();
+    if is_unsupported && vector.asks_for_more_than(shows)? {
+        return Ok(Expected::Lacking(unsupported));
+    }
+    Err(differs)
+}
+
+/// Runs a vector against the core, as a host program would ask it that shows this much.
 ///
 /// # Errors
 /// When the vector cannot be run.
-pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
-    let json = vector.config_json(pki)?;
+pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn Error>> {
+    let setup = vector.setup(pki, shows)?;
     let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
-    let config = config_json::parse(json.as_bytes(), &secrets)?;
-    let wire = vector.request.wire(pki)?;
+    let config = config_json::parse(setup.config.as_bytes(), &secrets)?;
+    let mut wire = vector.request.wire(pki)?;
+    let identity = vector.request.certificate.as_deref();
+    let identity = identity.map(|name| pki.get(name)).transpose()?;
+    wire.headers = setup.xfcc.applied_to(&wire.headers, identity);
     let connection = Connection::new(if vector.request.plain {
         Transport::Plain
     } else {
         Transport::Tls(Box::new(Tls {
             server_name: vector.request.server_name().map(str::to_owned),
-            client_certificate: certificate(vector, pki)?,
+            client_certificate: identity
+                .map_or(Ok(ClientCertificate::None), |it| certificate(it, shows))?,
         }))
     });
     let fields: Vec<(&[u8], &[u8])> = wire
@@ -83,15 +121,16 @@ pub fn run(vector: &Vector, pki: &Pki) -> Result<Outcome, Box<dyn Error>> {
     })
 }
 
-fn certificate(vector: &Vector, pki: &Pki) -> Result<ClientCertificate, Box<dyn Error>> {
-    let Some(name) = &vector.request.certificate else {
-        return Ok(ClientCertificate::None);
-    };
-    let identity = pki.get(name)?;
-    let host_verdict = if identity.host_verified {
-        HostVerdict::Verified
-    } else {
-        HostVerdict::NotVerified
+/// The client certificate as a fact of the connection.
+fn certificate(identity: &Identity, shows: Shows) -> Result<ClientCertificate, Box<dyn Error>> {
+    let host_verdict = match (shows, identity.host_verified) {
+        (Shows::Digest, _) => {
+            let digest = Some(thumbprint_hex(identity.leaf()).parse()?);
+            return Ok(ClientCertificate::NotShown { digest });
+        }
+        (Shows::Certificate, _) => HostVerdict::Unavailable,
+        (Shows::Verdict, true) => HostVerdict::Verified,
+        (Shows::Verdict, false) => HostVerdict::NotVerified,
     };
     Ok(ClientCertificate::from_der(
         identity.leaf().to_vec(),

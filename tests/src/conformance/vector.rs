@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::pki::{Pki, encode_uri_component, pem, thumbprint_base64url, thumbprint_hex};
 use crate::wire::WireRequest;
 
+use super::facts::{Shows, XFCC, Xfcc};
+
 /// The API key every configuration of the vectors reads from the environment.
 pub const API_KEY_VARIABLE: &str = "ORIGIN_API_KEY";
 /// A stand-in that is no key of anybody.
@@ -38,6 +40,10 @@ pub struct Vector {
     /// Changes to it: a value for each JSON pointer (RFC 6901).
     #[serde(default)]
     pub patch: BTreeMap<String, Value>,
+    /// What the host program does with `x-forwarded-client-cert`; unless given, what the
+    /// configuration needs.
+    #[serde(default)]
+    pub xfcc: Option<Xfcc>,
     /// What is sent.
     pub request: Request,
     /// What becomes of it.
@@ -235,11 +241,35 @@ impl Request {
 }
 
 impl Vector {
-    /// The configuration, complete, as text.
+    /// How a host program that shows this much is set up for the vector.
     ///
     /// # Errors
-    /// When its file cannot be read or names something unknown.
-    pub fn config_json(&self, pki: &Pki) -> Result<String, Box<dyn Error>> {
+    /// When the configuration's file cannot be read or names something unknown.
+    pub fn setup(&self, pki: &Pki, shows: Shows) -> Result<Setup, Box<dyn Error>> {
+        let mut config = self.patched()?;
+        if shows == Shows::Digest {
+            read_own_field(&mut config);
+        }
+        Ok(Setup {
+            xfcc: self.xfcc.unwrap_or_else(|| needed_xfcc(&config)),
+            config: filled_in(&config.to_string(), pki)?,
+            plain: self.request.plain,
+        })
+    }
+
+    /// Whether the configuration asks for a fact that a host program which shows this much lacks: its
+    /// verdict, or the certificate of a proxy that is known by it.
+    ///
+    /// # Errors
+    /// When the configuration's file cannot be read.
+    pub fn asks_for_more_than(&self, shows: Shows) -> Result<bool, Box<dyn Error>> {
+        let config = self.patched()?;
+        let lacks_verdict = shows != Shows::Verdict && policies(&config).any(is_verified_by_host);
+        let lacks_certificate = shows == Shows::Digest && knows_proxy_by_certificate(&config);
+        Ok(lacks_verdict || lacks_certificate)
+    }
+
+    fn patched(&self) -> Result<Value, Box<dyn Error>> {
         let path = folder("configs").join(format!("{}.json", self.config));
         let text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -252,7 +282,71 @@ impl Vector {
             let parent = parent.ok_or_else(|| format!("{}: no `{pointer}`", self.name))?;
             parent.insert(member.to_owned(), value.clone());
         }
-        filled_in(&config.to_string(), pki)
+        Ok(config)
+    }
+}
+
+/// How a host program is set up.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Setup {
+    /// The edge's configuration, complete, as text.
+    pub config: String,
+    /// What becomes of `x-forwarded-client-cert` before the edge.
+    pub xfcc: Xfcc,
+    /// Whether it speaks without TLS.
+    pub plain: bool,
+}
+
+/// What a configuration says of client certificates, once for each place that says it.
+fn policies(config: &Value) -> impl Iterator<Item = &Value> {
+    let hosts = config["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let places = hosts.iter().chain([&config["defaults"]]);
+    places.filter_map(|place| place.get("client_certificates"))
+}
+
+fn is_verified_by_host(policy: &Value) -> bool {
+    policy["ca_signed"]["verified_by"] == "host"
+}
+
+fn knows_proxy_by_certificate(config: &Value) -> bool {
+    let hosts = config["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let proxies = hosts
+        .iter()
+        .filter_map(|host| host["trusted_proxies"].as_array());
+    proxies.flatten().any(Value::is_object)
+}
+
+/// Makes a configuration one for a host program that shows certificates in its own field only.
+///
+/// With `verified_by: host` there is no such configuration.
+fn read_own_field(config: &mut Value) {
+    let mut places = Vec::new();
+    if let Some(hosts) = config.get("hosts").and_then(Value::as_array) {
+        places.extend((0..hosts.len()).map(|index| format!("/hosts/{index}/client_certificates")));
+    }
+    places.push("/defaults/client_certificates".into());
+    for place in places {
+        if let Some(policy) = config.pointer_mut(&place)
+            && !is_verified_by_host(policy)
+            && policy.get("source").is_none()
+        {
+            policy["source"] = Value::from("envoy_xfcc");
+        }
+    }
+}
+
+/// What a host program has to do with its field so that the configuration works.
+fn needed_xfcc(config: &Value) -> Xfcc {
+    let reads_own = |policy: &Value| {
+        policy["source"] == "envoy_xfcc" || policy["ca_signed"]["presented_chain"] == "envoy_xfcc"
+    };
+    let reads_proxys = |policy: &Value| policy["source"]["proxy_field"] == XFCC;
+    if policies(config).any(reads_own) {
+        Xfcc::Written
+    } else if policies(config).any(reads_proxys) {
+        Xfcc::Passed
+    } else {
+        Xfcc::Removed
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::conformance::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap};
+use crate::conformance::facts::Xfcc;
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE, ORIGIN};
 use crate::origin::{Origin, Recorded};
 use crate::pki::{Identity, Pki, encode_uri_component, thumbprint_base64url};
@@ -90,6 +91,7 @@ impl Stage {
             name: name.into(),
             filter: filter.clone(),
             tls,
+            xfcc: Xfcc::Removed,
         });
         let port = origin.address().port();
         let bootstrap = bootstrap(&listeners, &wasm, &pki, &server, port).to_string();
@@ -132,6 +134,7 @@ impl Stage {
             name: SHIPPED.into(),
             filter,
             tls: ListenerTls::WithoutResumption,
+            xfcc: Xfcc::Removed,
         };
         let bootstrap = bootstrap(
             &[listener],

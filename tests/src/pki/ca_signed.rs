@@ -135,7 +135,7 @@ pub(super) fn identities(pki: &Pki, rsa: &SharedRsaKeys) -> Result<Vec<Identity>
 type Change = fn(Template, i64) -> Template;
 
 /// Certificates that differ from a good one in one point.
-fn deviations() -> [(&'static str, HostSays, Change); 13] {
+fn deviations() -> [(&'static str, HostSays, Change); 14] {
     [
         ("ca_client_no_eku", Valid, |leaf, _| {
             leaf.without_extended_key_usage()
@@ -154,6 +154,13 @@ fn deviations() -> [(&'static str, HostSays, Change); 13] {
             not_before: now - 30 * DAY,
             not_after: now - DAY,
             ..leaf
+        }),
+        ("ca_client_expired_seconds_ago", Invalid, |leaf, now| {
+            Template {
+                not_before: now - 30 * DAY,
+                not_after: now - 10,
+                ..leaf
+            }
         }),
         ("ca_client_not_yet_valid", Invalid, |leaf, now| Template {
             not_before: now + DAY,

@@ -136,7 +136,7 @@ fn keys(pki: &mut Pki, rsa: &SharedRsaKeys) -> Result<(), PkiError> {
 /// Roots of each kind, and roots with something wrong, each with a client.
 fn roots(pki: &mut Pki) -> Result<(), PkiError> {
     let now = pki.generated_at();
-    let changes: [(&str, KeyKind, Change); 8] = [
+    let changes: [(&str, KeyKind, Change); 7] = [
         ("p384", KeyKind::P384, |it, _| it),
         ("ed25519", KeyKind::Ed25519, |it, _| it),
         ("expired", KeyKind::P256, |it, now| Template {
@@ -146,9 +146,6 @@ fn roots(pki: &mut Pki) -> Result<(), PkiError> {
         ("not_yet_valid", KeyKind::P256, |it, now| Template {
             not_before: now + DAY,
             ..it
-        }),
-        ("server_usage", KeyKind::P256, |it, _| {
-            it.with(Extension::extended_key_usage(&[SERVER_AUTH]))
         }),
         ("client_usage", KeyKind::P256, |it, _| {
             it.with(Extension::extended_key_usage(&[CLIENT_AUTH]))

@@ -6,7 +6,7 @@ use super::authority::Authority;
 use super::ca_signed::{HostSays, identity, named_leaf};
 use super::extension::{DIGITAL_SIGNATURE, Extension, KEY_CERT_SIGN};
 use super::keys::{Key, KeyKind};
-use super::workshop::{authority_name, unchanged};
+use super::workshop::unchanged;
 use super::{Pki, PkiError};
 
 use HostSays::{Invalid, Nothing, Valid};
@@ -60,10 +60,10 @@ fn odd_chains(pki: &mut Pki) -> Result<(), PkiError> {
     Ok(())
 }
 
-/// Eight authorities that call themselves and each other by the root's name, none of which signed
-/// anything here: every way through them costs signatures, and none leads to the root.
+/// A client and eight authorities that all call their issuer by the name of `ca`, and none of which is
+/// signed by any authority here: each of them costs a signature for each root of that name.
 fn maze(pki: &mut Pki) -> Result<(), PkiError> {
-    let (name, now) = (authority_name("path_root"), pki.generated_at());
+    let (name, now) = (pki.authority("ca")?.subject().to_vec(), pki.generated_at());
     let stranger = Key::generate(KeyKind::P256)?;
     let key = Key::generate(KeyKind::P256)?;
     let with = stranger.natural_signature();

@@ -106,13 +106,11 @@ fn lists_of_ca(pki: &mut Pki) -> Result<(), PkiError> {
     let expired = RevocationList::new(now - 30 * DAY, now - DAY);
     let expired = revoking(pki, expired, &["ca_client_revoked"])?;
     let just_expired = RevocationList::new(now - DAY, now - 10);
-    let future = RevocationList::new(now + DAY, now + 30 * DAY);
     for (name, list) in [
         ("ca", &current),
         ("ca_older", &older),
         ("ca_expired", &expired),
         ("ca_expired_seconds_ago", &just_expired),
-        ("ca_not_yet_valid", &future),
     ] {
         pki.add_list(name, "ca", list)?;
     }
@@ -121,8 +119,7 @@ fn lists_of_ca(pki: &mut Pki) -> Result<(), PkiError> {
         *last ^= 1;
     }
     pki.add_list_der("ca_bad_signature", corrupted);
-    let critical = current.with(Extension::unknown(Criticality::Critical, b"unknown"));
-    pki.add_list("ca_unknown_critical_extension", "ca", &critical)
+    Ok(())
 }
 
 /// Lists of `ca` for a part of its certificates.
