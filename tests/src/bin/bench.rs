@@ -65,7 +65,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let origin = Origin::start(&pki.server_identity(&ORIGIN_NAMES)?)?;
     let listeners = [
         (BARE, Filter::None),
-        (EDGE, Filter::Inline(config(&pki).to_string())),
+        (EDGE, Filter::Inline(config(&pki)?.to_string())),
     ];
     let listeners = listeners.map(|(name, filter)| Listener {
         name: name.into(),

@@ -1,7 +1,8 @@
 //! Runs the built filter in a real Envoy through what no vector can say.
 //!
-//! `hosts-envoy --envoy PATH --envoy-version V --wasm PATH [--old-envoy PATH] [--only TEXT]`; an old
-//! Envoy is one before 1.39. The last line counts.
+//! `hosts-envoy --envoy PATH --envoy-version V --wasm PATH [--envoy-without-verdict PATH]
+//! [--envoy-without-certificate PATH] [--only TEXT]`; the two are an Envoy 1.38, which does not say whether
+//! it verified a certificate, and one before that, which does not show it. The last line counts.
 
 use std::error::Error;
 use std::path::Path;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
-    Outcome, Stage, bodies, connections, faults, records, secrets, sessions, starts, updates,
+    Outcome, Stage, bodies, connections, expiry, faults, records, secrets, sessions, starts,
+    updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -28,10 +30,14 @@ const TESTS: &[(&str, Test)] = tests! {
         a_secret_with_a_line_break_refuses_the_start,
         missing_client_certificates_refuse_the_start,
         an_inline_secret_without_permission_refuses_the_start,
-        a_verifier_that_is_not_there_yet_refuses_the_start,
+        an_edge_without_roots_refuses_the_start,
+        a_root_that_is_no_certificate_refuses_the_start,
         a_configuration_that_is_no_json_refuses_the_start;
     sessions:
-        a_ca_signed_certificate_on_a_resumed_session_is_refused,
+        a_ca_signed_certificate_keeps_working_on_a_resumed_session,
+        presented_intermediates_keep_working_on_a_resumed_session,
+        a_certificate_of_an_unknown_issuer_is_refused_on_a_resumed_session_too,
+        where_the_host_program_verifies_a_ca_signed_certificate_is_refused_on_a_resumed_session,
         a_registered_self_signed_certificate_keeps_working_on_a_resumed_session,
         an_unregistered_certificate_is_refused_on_a_resumed_session_too,
         a_session_resumed_under_another_name_is_judged_by_its_certificate,
@@ -41,17 +47,26 @@ const TESTS: &[(&str, Test)] = tests! {
         a_refusal_says_whether_the_connection_stays_open,
         another_host_name_on_a_connection_is_misdirected_on_an_alias,
         a_signature_is_verified_once_for_all_requests_and_connections,
+        a_path_is_verified_once_for_all_requests_and_connections,
+        the_field_that_envoy_writes_is_the_one_the_vectors_know,
         certificates_of_connections_open_at_the_same_time_never_mix;
     records:
         counters_tell_what_was_forwarded_refused_and_claimed,
         a_refusal_leaves_exactly_one_structured_log_line;
+    expiry:
+        a_certificate_that_expires_on_an_open_connection_is_refused,
+        an_intermediate_that_expires_on_an_open_connection_is_refused,
+        a_revocation_list_that_expires_on_an_open_connection_is_refused;
     faults:
         without_tls_inspector_the_alias_is_misdirected_and_the_log_says_why,
+        a_listener_that_does_not_show_the_chain_is_refused_and_the_log_says_why,
         an_origin_with_another_name_gets_nothing,
         an_origin_of_an_unknown_authority_gets_nothing;
     updates:
         a_new_configuration_applies_to_the_next_request_of_an_open_connection,
-        a_refused_configuration_leaves_the_former_in_force;
+        a_refused_configuration_leaves_the_former_in_force,
+        a_revocation_list_counts_from_the_next_request_of_an_open_connection,
+        a_removed_root_refuses_the_next_request_of_an_open_connection;
     bodies:
         large_bodies_stream_through_both_ways,
         messages_without_a_body_pass;
@@ -59,6 +74,22 @@ const TESTS: &[(&str, Test)] = tests! {
     secrets:
         the_api_key_reaches_the_origin_and_is_shown_nowhere;
 };
+
+type OlderTest = fn(&Stage, &Path) -> Outcome;
+
+/// Tests of an Envoy that lacks a fact, with the argument that names it.
+const OLDER: [(&str, &str, OlderTest); 2] = [
+    (
+        "envoy-without-verdict",
+        "without_a_verdict_of_the_host_program_ca_signed_certificates_are_refused",
+        faults::without_a_verdict_of_the_host_program_ca_signed_certificates_are_refused,
+    ),
+    (
+        "envoy-without-certificate",
+        "without_the_certificate_on_the_connection_every_one_is_refused",
+        faults::without_the_certificate_on_the_connection_every_one_is_refused,
+    ),
+];
 
 fn main() -> ExitCode {
     match run() {
@@ -73,19 +104,18 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<usize, Box<dyn Error>> {
-    let arguments = Arguments::parse(std::env::args().skip(1), &["old-envoy", "only"])?;
+    let more = ["envoy-without-verdict", "envoy-without-certificate", "only"];
+    let arguments = Arguments::parse(std::env::args().skip(1), &more)?;
     let only = arguments.value("only").unwrap_or_default();
     let stage = Stage::new(arguments.envoy.clone(), arguments.wasm.clone())?;
     let mut tally = Tally::default();
     for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(only)) {
         tally.add(name, test(&stage));
     }
-    let name = "an_envoy_without_a_needed_property_is_closed_on_the_alias";
-    if let Some(old) = arguments.value("old-envoy")
-        && name.contains(only)
-    {
-        let test = faults::an_envoy_without_a_needed_property_is_closed_on_the_alias;
-        tally.add(name, test(&stage, Path::new(old)));
+    for (argument, name, test) in OLDER.iter().filter(|(_, name, _)| name.contains(only)) {
+        if let Some(older) = arguments.value(argument) {
+            tally.add(name, test(&stage, Path::new(older)));
+        }
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed)

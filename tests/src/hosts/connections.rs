@@ -5,9 +5,10 @@ use std::error::Error;
 use std::thread;
 
 use super::{
-    ALIAS, Client, DOMAIN, OTHER_ALIAS, Outcome, PROTOCOLS, Protocol, SELF_SIGNED, SHIPPED,
-    SUCCESS, Stage, TOKEN, ensure, forwarded, refused, token_request, told,
+    ALIAS, CHAIN, Client, DOMAIN, OTHER_ALIAS, Outcome, PROTOCOLS, Protocol, SELF_SIGNED, SHIPPED,
+    SUCCESS, Stage, TOKEN, UNFILTERED, ensure, forwarded, refused, token_request, told,
 };
+use crate::conformance::facts::{XFCC, written};
 use crate::hosts::records::counter;
 use crate::wire::WireRequest;
 
@@ -126,6 +127,68 @@ pub fn a_signature_is_verified_once_for_all_requests_and_connections(stage: &Sta
     ensure(verified == 1, || {
         format!("expected one verification for 12 requests on 4 connections, found {verified}")
     })
+}
+
+/// The verdict on a path is kept as well, by what leads to it.
+pub fn a_path_is_verified_once_for_all_requests_and_connections(stage: &Stage) -> Outcome {
+    const NAME: &str = "signature_verifications";
+    // No other test presents it; its path has two signatures, and a presented authority is told from a
+    // stranger by its own.
+    let identity = stage.pki.get("ca_client_via_silent_intermediate")?;
+    let before = counter(&stage.edge, NAME)?;
+    for protocol in PROTOCOLS {
+        for _ in 0..2 {
+            let options = stage.options_with(ALIAS, &identity.name)?;
+            let mut client = Client::open(&stage.edge, CHAIN, options, protocol)?;
+            for _ in 0..3 {
+                stage.origin.take();
+                forwarded(&client.send(&token_request(ALIAS))?)?;
+                told(&stage.one_at_origin()?, identity, SUCCESS)?;
+            }
+        }
+    }
+    let verified = counter(&stage.edge, NAME)? - before;
+    ensure(verified == 2, || {
+        format!("expected two verifications for 12 requests on 4 connections, found {verified}")
+    })
+}
+
+/// The vectors and the core's own runs take this to be what Envoy writes.
+pub fn the_field_that_envoy_writes_is_the_one_the_vectors_know(stage: &Stage) -> Outcome {
+    let presented = [
+        "ca_client",
+        "self_signed",
+        "ca_client_via_intermediate",
+        "via_9_presented",
+    ];
+    for protocol in PROTOCOLS {
+        for name in presented {
+            stage.origin.take();
+            let options = stage.options_with(DOMAIN, name)?;
+            let mut client = Client::open(&stage.edge, UNFILTERED, options, protocol)?;
+            let request = token_request(DOMAIN).header(XFCC, "Hash=of-the-client");
+            forwarded(&client.send(&request)?)?;
+            let recorded = stage.one_at_origin()?;
+            let expected = written(stage.pki.get(name)?);
+            ensure(recorded.values(XFCC) == [expected.as_bytes()], || {
+                format!(
+                    "{name}: expected {expected}, found {:?}",
+                    recorded
+                        .values(XFCC)
+                        .iter()
+                        .map(|it| String::from_utf8_lossy(it))
+                        .collect::<Vec<_>>()
+                )
+            })?;
+        }
+        let mut client = Client::open(&stage.edge, UNFILTERED, stage.options(DOMAIN), protocol)?;
+        let request = token_request(DOMAIN).header(XFCC, "Hash=of-the-client");
+        forwarded(&client.send(&request)?)?;
+        ensure(stage.one_at_origin()?.values(XFCC).is_empty(), || {
+            "a field although no certificate was presented".into()
+        })?;
+    }
+    Ok(())
 }
 
 /// Four connections with two certificates, all sending at the same time.

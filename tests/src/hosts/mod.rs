@@ -14,7 +14,7 @@ use crate::conformance::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAM
 use crate::conformance::facts::Xfcc;
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE, ORIGIN};
 use crate::origin::{Origin, Recorded};
-use crate::pki::{Identity, Pki, encode_uri_component, thumbprint_base64url};
+use crate::pki::{Identity, Pki, PkiError, encode_uri_component, thumbprint_base64url};
 use crate::process::{Envoy, ProcessError};
 use crate::tls::{TlsOptions, TlsStream, connect};
 use crate::wire::{WireError, WireRequest, WireResponse};
@@ -22,6 +22,7 @@ use crate::{http1, http2};
 
 pub mod bodies;
 pub mod connections;
+pub mod expiry;
 pub mod faults;
 pub mod records;
 pub mod secrets;
@@ -41,12 +42,22 @@ pub const OTHER_ALIAS: &str = "mtls.other.example.test";
 /// A path that is served on the aliases.
 pub const TOKEN: &str = "/oauth/token";
 
-/// The listener as it is shipped: no session is resumed.
+/// The listener that most tests ask: no session is resumed.
 pub const SHIPPED: &str = "shipped";
 /// A listener that resumes sessions.
 pub const RESUMING: &str = "resuming";
 /// A listener without `tls_inspector`.
 pub const UNINSPECTED: &str = "uninspected";
+/// A listener whose verdict counts; no session is resumed.
+pub const BY_HOST: &str = "verified_by_host";
+/// A listener whose verdict counts although it resumes sessions.
+pub const RESUMING_BY_HOST: &str = "resuming_verified_by_host";
+/// A listener that resumes sessions and shows what clients present behind their certificate.
+pub const CHAIN: &str = "chain";
+/// A listener that is to show that, and does not.
+pub const CHAIN_UNWRITTEN: &str = "chain_unwritten";
+/// A listener without the filter that writes the client's certificates in a field for the origin.
+pub const UNFILTERED: &str = "unfiltered";
 
 /// How long something that Envoy does by itself may take.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -63,7 +74,7 @@ pub struct Stage {
     pub server: Identity,
     /// The origin behind `edge`.
     pub origin: Origin,
-    /// An Envoy with the listeners [`SHIPPED`], [`RESUMING`] and [`UNINSPECTED`].
+    /// An Envoy with the listeners named above.
     pub edge: Envoy,
     server_ca: String,
 }
@@ -81,18 +92,7 @@ impl Stage {
             "*.other.example.test",
         ])?;
         let origin = Origin::start(&pki.server_identity(&ORIGIN_NAMES)?)?;
-        let filter = Filter::Inline(config(&pki).to_string());
-        let listeners = [
-            (SHIPPED, ListenerTls::WithoutResumption),
-            (RESUMING, ListenerTls::WithResumption),
-            (UNINSPECTED, ListenerTls::WithoutInspector),
-        ];
-        let listeners = listeners.map(|(name, tls)| Listener {
-            name: name.into(),
-            filter: filter.clone(),
-            tls,
-            xfcc: Xfcc::Removed,
-        });
+        let listeners = listeners(&pki)?;
         let port = origin.address().port();
         let bootstrap = bootstrap(&listeners, &wasm, &pki, &server, port).to_string();
         Ok(Self {
@@ -165,6 +165,17 @@ impl Stage {
         Ok(options)
     }
 
+    /// How to connect to a name with a certificate made for one test.
+    pub fn options_presenting<'a>(
+        &'a self,
+        server_name: &'a str,
+        identity: &'a Identity,
+    ) -> TlsOptions<'a> {
+        let mut options = self.options(server_name);
+        options.identity = Some(identity);
+        options
+    }
+
     /// The one request that reached the origin since this was last asked.
     ///
     /// # Errors
@@ -192,9 +203,57 @@ impl Stage {
     }
 }
 
-/// The configuration of the tests: two custom domains; CA-signed certificates verified by the host
-/// program, and two self-signed ones.
-pub fn config(pki: &Pki) -> Value {
+/// The listeners of the shared Envoy.
+fn listeners(pki: &Pki) -> Result<Vec<Listener>, PkiError> {
+    use ListenerTls::{WithResumption, WithoutInspector, WithoutResumption};
+    use Xfcc::{Removed, Written};
+    let inline = |config: Value| Filter::Inline(config.to_string());
+    let edge = config(pki)?;
+    let by_host = with_ca_signed(edge.clone(), json!({ "verified_by": "host" }));
+    let mut policy = verified_by_edge(pki)?;
+    policy["presented_chain"] = json!("envoy_xfcc");
+    let chain = with_ca_signed(edge.clone(), policy);
+    let listeners = [
+        (SHIPPED, inline(edge.clone()), WithoutResumption, Removed),
+        (RESUMING, inline(edge.clone()), WithResumption, Removed),
+        (UNINSPECTED, inline(edge), WithoutInspector, Removed),
+        (BY_HOST, inline(by_host.clone()), WithoutResumption, Removed),
+        (RESUMING_BY_HOST, inline(by_host), WithResumption, Removed),
+        (CHAIN, inline(chain.clone()), WithResumption, Written),
+        (CHAIN_UNWRITTEN, inline(chain), WithoutResumption, Removed),
+        (UNFILTERED, Filter::None, WithoutResumption, Written),
+    ];
+    let listeners = listeners.map(|(name, filter, tls, xfcc)| Listener {
+        name: name.into(),
+        filter,
+        tls,
+        xfcc,
+    });
+    Ok(listeners.into())
+}
+
+/// The policy for CA-signed certificates: the edge verifies them with the roots that the listeners
+/// have as well.
+///
+/// # Errors
+/// When there are no such roots.
+pub fn verified_by_edge(pki: &Pki) -> Result<Value, PkiError> {
+    let roots = [pki.authority("ca")?.pem(), pki.authority("ca_rsa")?.pem()];
+    Ok(json!({ "verified_by": "edge", "roots": roots }))
+}
+
+/// A configuration of the tests with another policy for CA-signed certificates.
+pub fn with_ca_signed(mut config: Value, policy: Value) -> Value {
+    config["defaults"]["client_certificates"]["ca_signed"] = policy;
+    config
+}
+
+/// The configuration of the tests: two custom domains; CA-signed certificates verified by the edge,
+/// and two self-signed ones.
+///
+/// # Errors
+/// When one of the certificates is not there.
+pub fn config(pki: &Pki) -> Result<Value, PkiError> {
     let registered: Vec<String> = ["self_signed", "self_signed_p384"]
         .iter()
         .filter_map(|name| pki.get(name).ok())
@@ -206,14 +265,14 @@ pub fn config(pki: &Pki) -> Value {
             "origin": { "host": ORIGIN, "api_key": { "env": API_KEY_VARIABLE } },
         })
     };
-    json!({
+    Ok(json!({
         "version": 1,
         "defaults": { "client_certificates": {
-            "ca_signed": { "verified_by": "host" },
+            "ca_signed": verified_by_edge(pki)?,
             "self_signed": { "registered": registered },
         } },
         "hosts": [host(DOMAIN), host("other.example.test")],
-    })
+    }))
 }
 
 /// The protocol of a connection.

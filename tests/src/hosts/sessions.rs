@@ -1,18 +1,57 @@
-//! A resumed TLS session is judged like any other.
+//! A resumed TLS session is judged like any other.
 
 use super::{
-    ALIAS, Client, DOMAIN, Outcome, Protocol, RESUMING, SELF_SIGNED, SHIPPED, SUCCESS, Stage,
-    ensure, forwarded, refused, token_request, told,
+    ALIAS, BY_HOST, CHAIN, Client, DOMAIN, Outcome, Protocol, RESUMING, RESUMING_BY_HOST,
+    SELF_SIGNED, SHIPPED, SUCCESS, Stage, ensure, forwarded, refused, token_request, told,
 };
 use crate::tls::{Sessions, TlsVersions};
 use crate::wire::WireResponse;
 
 const VERSIONS: [TlsVersions; 2] = [TlsVersions::Tls12, TlsVersions::Tls13];
 
+/// The certificate survives resumption, and that is all the edge needs.
+pub fn a_ca_signed_certificate_keeps_working_on_a_resumed_session(stage: &Stage) -> Outcome {
+    both_reach_the_origin(stage, RESUMING, "ca_client", Expected::Resumed, SUCCESS)
+}
+
+/// What the client presented behind its certificate survives resumption as well.
+pub fn presented_intermediates_keep_working_on_a_resumed_session(stage: &Stage) -> Outcome {
+    both_reach_the_origin(
+        stage,
+        CHAIN,
+        "ca_client_via_intermediate",
+        Expected::Resumed,
+        SUCCESS,
+    )
+}
+
+/// Resumption opens no way around the roots.
+pub fn a_certificate_of_an_unknown_issuer_is_refused_on_a_resumed_session_too(
+    stage: &Stage,
+) -> Outcome {
+    for (listener, name) in [
+        (RESUMING, "unknown_ca_client"),
+        (RESUMING, "ca_client_via_intermediate"),
+        (CHAIN, "via_intermediate_plain"),
+    ] {
+        for versions in VERSIONS {
+            for response in twice(stage, listener, name, versions, Expected::Resumed)? {
+                refused(&response, 400, "certificate_unknown_issuer")
+                    .map_err(|why| format!("{name}, {versions:?}: {why}"))?;
+            }
+            stage.nothing_at_origin()?;
+        }
+    }
+    Ok(())
+}
+
 /// Envoy forgets its verdict with a resumed session, and nothing may be made of that but a refusal.
-pub fn a_ca_signed_certificate_on_a_resumed_session_is_refused(stage: &Stage) -> Outcome {
+pub fn where_the_host_program_verifies_a_ca_signed_certificate_is_refused_on_a_resumed_session(
+    stage: &Stage,
+) -> Outcome {
     for versions in VERSIONS {
-        let [first, second] = twice(stage, RESUMING, "ca_client", versions, Expected::Resumed)?;
+        let name = "ca_client";
+        let [first, second] = twice(stage, RESUMING_BY_HOST, name, versions, Expected::Resumed)?;
         forwarded(&first).map_err(|why| format!("{versions:?}, first: {why}"))?;
         refused(&second, 400, "certificate_not_verified")
             .map_err(|why| format!("{versions:?}, resumed: {why}"))?;
@@ -74,11 +113,14 @@ pub fn a_session_resumed_under_another_name_is_judged_by_its_certificate(stage: 
     Ok(())
 }
 
-/// The shipped configuration: the second connection is a full handshake with a verdict.
+/// Without resumption the second connection is a full handshake with a verdict.
 pub fn with_resumption_off_nothing_resumes_and_a_ca_signed_client_keeps_working(
     stage: &Stage,
 ) -> Outcome {
-    both_reach_the_origin(stage, SHIPPED, "ca_client", Expected::Full, SUCCESS)
+    for listener in [SHIPPED, BY_HOST] {
+        both_reach_the_origin(stage, listener, "ca_client", Expected::Full, SUCCESS)?;
+    }
+    Ok(())
 }
 
 /// Requests on a first and a second connection reach the origin, with this verdict on the certificate.

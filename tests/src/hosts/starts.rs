@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Stage, config, ensure, telling};
+use super::{Outcome, Stage, config, ensure, telling, with_ca_signed};
 use crate::conformance::envoy_config::Filter;
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
 use crate::process::ProcessError;
 
 /// An unknown member refuses the start.
 pub fn an_unknown_member_refuses_the_start(stage: &Stage) -> Outcome {
-    let mut config = config(&stage.pki);
+    let mut config = config(&stage.pki)?;
     config["hosts"][1]["custom_domian"] = json!("login.example.test");
     let log = ["`hosts[1].custom_domian`", "expected"];
     refuses(stage, &config, Some(API_KEY), &log)
@@ -22,19 +22,19 @@ pub fn a_missing_secret_variable_refuses_the_start(stage: &Stage) -> Outcome {
         API_KEY_VARIABLE,
         "expected",
     ];
-    refuses(stage, &config(&stage.pki), None, &log)
+    refuses(stage, &config(&stage.pki)?, None, &log)
 }
 
 /// A variable that cannot be a header value refuses the start, and is not shown.
 pub fn a_secret_with_a_line_break_refuses_the_start(stage: &Stage) -> Outcome {
     let log = ["`hosts[0].origin.api_key.env`", "expected an API key"];
     let key = format!("{API_KEY}\n");
-    refuses(stage, &config(&stage.pki), Some(&key), &log)
+    refuses(stage, &config(&stage.pki)?, Some(&key), &log)
 }
 
 /// An alias without a word on its certificates refuses the start.
 pub fn missing_client_certificates_refuse_the_start(stage: &Stage) -> Outcome {
-    let mut config = config(&stage.pki);
+    let mut config = config(&stage.pki)?;
     config["defaults"] = json!({});
     let log = [
         "`hosts[0].client_certificates`",
@@ -45,7 +45,7 @@ pub fn missing_client_certificates_refuse_the_start(stage: &Stage) -> Outcome {
 
 /// A key in the file refuses the start unless the file permits it.
 pub fn an_inline_secret_without_permission_refuses_the_start(stage: &Stage) -> Outcome {
-    let mut config = config(&stage.pki);
+    let mut config = config(&stage.pki)?;
     config["hosts"][0]["origin"]["api_key"] = json!({ "inline": API_KEY });
     let log = [
         "`hosts[0].origin.api_key.inline`",
@@ -55,14 +55,27 @@ pub fn an_inline_secret_without_permission_refuses_the_start(stage: &Stage) -> O
     refuses(stage, &config, None, &log)
 }
 
-/// A verifier that this version does not have refuses the start.
-pub fn a_verifier_that_is_not_there_yet_refuses_the_start(stage: &Stage) -> Outcome {
-    let mut config = config(&stage.pki);
-    config["defaults"]["client_certificates"]["ca_signed"]["verified_by"] = json!("edge");
+/// The edge cannot verify without a root, and one that is left out is no consent to any.
+pub fn an_edge_without_roots_refuses_the_start(stage: &Stage) -> Outcome {
+    for policy in [json!({}), json!({ "verified_by": "edge", "roots": [] })] {
+        let config = with_ca_signed(config(&stage.pki)?, policy);
+        let log = [
+            "client_certificates.ca_signed.roots`",
+            "found no root",
+            "expected at least one",
+        ];
+        refuses(stage, &config, Some(API_KEY), &log)?;
+    }
+    Ok(())
+}
+
+/// A root that cannot be read refuses the start.
+pub fn a_root_that_is_no_certificate_refuses_the_start(stage: &Stage) -> Outcome {
+    let policy = json!({ "roots": [API_KEY_VARIABLE] });
+    let config = with_ca_signed(config(&stage.pki)?, policy);
     let log = [
-        "client_certificates.ca_signed.verified_by`",
-        "`edge`",
-        "expected `host`",
+        "client_certificates.ca_signed.roots[0]`",
+        "expected the certificate of an authority",
     ];
     refuses(stage, &config, Some(API_KEY), &log)
 }

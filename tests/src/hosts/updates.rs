@@ -4,12 +4,14 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
     ALIAS, Client, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, config, ensure, forwarded,
-    refused, telling, token_request,
+    refused, telling, token_request, verified_by_edge, with_ca_signed,
 };
 use crate::conformance::envoy_config::{Filter, discovered};
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
@@ -24,8 +26,9 @@ pub fn a_new_configuration_applies_to_the_next_request_of_an_open_connection(
 ) -> Outcome {
     let files = Files::new(stage)?;
     let envoy = files.start(stage)?;
-    let mut clients = clients(stage, &envoy)?;
-    let mut config = config(&stage.pki);
+    // Not registered at first.
+    let mut clients = clients(stage, &envoy, "self_signed_other")?;
+    let mut config = config(&stage.pki)?;
     for client in &mut clients {
         refused(&client.send(&request())?, 401, "certificate_not_registered")?;
     }
@@ -57,7 +60,7 @@ pub fn a_refused_configuration_leaves_the_former_in_force(stage: &Stage) -> Outc
     let mut options = stage.options_with(ALIAS, "self_signed")?;
     let mut former = Client::open(&envoy, SHIPPED, options.clone(), Protocol::Http1)?;
     forwarded(&former.send(&request())?)?;
-    let mut bad = config(&stage.pki);
+    let mut bad = config(&stage.pki)?;
     bad["defaults"]["client_certificates"]["self_signed"]["registered"] = json!([]);
     bad["hosts"][0]["origin"]["host"] = json!("http://origin.example.test");
     files.update(stage, &bad, &envoy, REJECTED)?;
@@ -78,6 +81,64 @@ pub fn a_refused_configuration_leaves_the_former_in_force(stage: &Stage) -> Outc
     Ok(())
 }
 
+/// A revocation list counts from the next request on, also for a certificate whose path was verified
+/// before, and so does its release.
+pub fn a_revocation_list_counts_from_the_next_request_of_an_open_connection(
+    stage: &Stage,
+) -> Outcome {
+    let revoking = json!([BASE64.encode(stage.pki.revocation_list("ca")?)]);
+    let releasing = json!([BASE64.encode(stage.pki.revocation_list("ca_older")?)]);
+    let with_lists = |lists: Value| -> Result<Value, Box<dyn Error>> {
+        let mut policy = verified_by_edge(&stage.pki)?;
+        policy["crl"] = json!({ "check": "leaf", "lists": lists });
+        Ok(with_ca_signed(config(&stage.pki)?, policy))
+    };
+    follow(
+        stage,
+        "ca_client_revoked",
+        &[
+            (with_lists(revoking)?, Some("certificate_revoked")),
+            (with_lists(releasing)?, None),
+        ],
+    )
+}
+
+/// So does a root that is taken away.
+pub fn a_removed_root_refuses_the_next_request_of_an_open_connection(stage: &Stage) -> Outcome {
+    let policy = json!({ "roots": [stage.pki.authority("ca_rsa")?.pem()] });
+    let without = with_ca_signed(config(&stage.pki)?, policy);
+    follow(
+        stage,
+        "ca_client",
+        &[
+            (without, Some("certificate_unknown_issuer")),
+            (config(&stage.pki)?, None),
+        ],
+    )
+}
+
+/// Connections in each protocol that are forwarded at first; then each configuration in turn, with the
+/// code that it refuses with, if it does.
+fn follow(stage: &Stage, identity: &str, turns: &[(Value, Option<&str>)]) -> Outcome {
+    let files = Files::new(stage)?;
+    let envoy = files.start(stage)?;
+    let mut clients = clients(stage, &envoy, identity)?;
+    for client in &mut clients {
+        forwarded(&client.send(&request())?)?;
+    }
+    for (config, refusal) in turns {
+        files.update(stage, config, &envoy, RELOADED)?;
+        for client in &mut clients {
+            let response = client.send(&request())?;
+            match refusal {
+                None => forwarded(&response)?,
+                Some(code) => drop(refused(&response, 401, code)?),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What ends the name of the counter of updates that were taken.
 const RELOADED: &str = ".config_reload";
 /// What ends the name of the counter of updates that were refused.
@@ -88,10 +149,10 @@ fn request() -> WireRequest {
     token_request(ALIAS).header("authorization", "Basic Y2xpZW50OnNlY3JldA==")
 }
 
-/// A connection in each protocol, with a certificate that is not registered at first.
-fn clients(stage: &Stage, envoy: &Envoy) -> Result<Vec<Client>, Box<dyn Error>> {
+/// A connection in each protocol, with this certificate.
+fn clients(stage: &Stage, envoy: &Envoy, identity: &str) -> Result<Vec<Client>, Box<dyn Error>> {
     let open = |protocol| {
-        let options = stage.options_with(ALIAS, "self_signed_other")?;
+        let options = stage.options_with(ALIAS, identity)?;
         Client::open(envoy, SHIPPED, options, protocol)
     };
     PROTOCOLS.into_iter().map(open).collect()
@@ -107,7 +168,7 @@ impl Files {
         let files = Self {
             folder: tempfile::tempdir()?,
         };
-        files.put(stage, &config(&stage.pki))?;
+        files.put(stage, &config(&stage.pki)?)?;
         Ok(files)
     }
 

@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// An authority certified by this one whose certificate departs from a good one.
-    pub(crate) fn intermediate_like(
+    pub fn intermediate_like(
         &self,
         subject: Vec<u8>,
         key: Arc<Key>,
