@@ -9,9 +9,15 @@ use crate::step::Steps;
 use crate::tools::{Cache, cargo_deny, envoy, node, pkits};
 use crate::{filter, no_std, repo, wasm_std};
 
-/// An Envoy that does not say whether it verified a client certificate: what the filter does then is
-/// tested too. The 1.38.3 that can be had comes without a Wasm runtime.
-const OLD_ENVOY: &str = "1.38.2";
+/// An Envoy that shows a client certificate, but not whether it verified it. The 1.38.3 that can be had
+/// comes without a Wasm runtime.
+const WITHOUT_VERDICT: &str = "1.38.2";
+
+/// An Envoy that shows a client certificate only in the field it writes itself.
+const WITHOUT_CERTIFICATE: &str = "1.37.0";
+
+/// Envoys that lack a fact the newer ones give: every vector runs in them, in one protocol.
+const OLDER_ENVOYS: [&str; 3] = [WITHOUT_VERDICT, WITHOUT_CERTIFICATE, "1.36.4"];
 
 /// The package that holds the runners of the real tests.
 const RUNNERS: &str = "auth-edge-tests";
@@ -22,7 +28,7 @@ const DEMO: &str = "envoy-demo";
 /// What `setup` found; a tool that could not be had is missing.
 struct Tools {
     envoys: Vec<(&'static str, Option<PathBuf>)>,
-    old_envoy: Option<PathBuf>,
+    older_envoys: Vec<(&'static str, Option<PathBuf>)>,
     node: Option<PathBuf>,
     npm_root: Option<PathBuf>,
     pkits: Option<PathBuf>,
@@ -30,20 +36,17 @@ struct Tools {
 
 /// Fetches every tool, each as a step of its own.
 fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
-    let mut envoys = Vec::new();
-    for version in envoy::VERSIONS {
-        let found = steps.work(
-            &format!("tools: Envoy {version}"),
-            "find or fetch it",
-            || envoy::envoy(cache, version),
-        );
-        envoys.push((*version, found));
-    }
-    let old_envoy = steps.work(
-        &format!("tools: Envoy {OLD_ENVOY}"),
-        "find or fetch it",
-        || envoy::envoy(cache, OLD_ENVOY),
-    );
+    let mut envoys_of = |versions: &[&'static str]| -> Vec<_> {
+        let versions = versions.iter().copied();
+        let found = versions.map(|version| {
+            let name = format!("tools: Envoy {version}");
+            let found = steps.work(&name, "find or fetch it", || envoy::envoy(cache, version));
+            (version, found)
+        });
+        found.collect()
+    };
+    let envoys = envoys_of(envoy::VERSIONS);
+    let older_envoys = envoys_of(&OLDER_ENVOYS);
     let node = steps.work("tools: Node.js", "find or fetch it", || node::node(cache));
     let demo = repo::root().join(DEMO);
     let npm_root = steps.work("tools: npm packages", &format!("npm ci for {DEMO}"), || {
@@ -55,7 +58,7 @@ fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
     let pkits = steps.work("tools: PKITS", "find or fetch it", || pkits::pkits(cache));
     Tools {
         envoys,
-        old_envoy,
+        older_envoys,
         node,
         npm_root,
         pkits,
@@ -139,31 +142,8 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
     let wasm = steps.work("filter", "build the Wasm module", || {
         filter::build_filter(cache)
     });
-    for (kind, program) in [("vectors", "vectors-envoy"), ("hosts", "hosts-envoy")] {
-        for (version, envoy) in &tools.envoys {
-            let name = format!("{kind}: Envoy {version}");
-            match (envoy, &wasm) {
-                (Some(envoy), Some(wasm)) => {
-                    let mut command = runner(program);
-                    command
-                        .arg("--envoy")
-                        .arg(envoy)
-                        .args(["--envoy-version", version]);
-                    command.arg("--wasm").arg(wasm);
-                    // Once is enough: the old one is the same beside every other.
-                    if program == "hosts-envoy"
-                        && *version == envoy::MAIN_VERSION
-                        && let Some(old) = &tools.old_envoy
-                    {
-                        command.arg("--old-envoy").arg(old);
-                    }
-                    steps.command(&name, &mut command);
-                }
-                (None, _) => steps.not_run(&name, "there is no such Envoy"),
-                (_, None) => steps.not_run(&name, "the filter was not built"),
-            }
-        }
-    }
+    vectors_steps(&tools, wasm.as_deref(), steps);
+    hosts_steps(&tools, wasm.as_deref(), steps);
     match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
         ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
             steps.command("demo", &mut demo_command(envoy, wasm, node, npm_root, true));
@@ -193,6 +173,73 @@ fn suite_steps(pkits: Option<&Path>, steps: &mut Steps) {
         }
         None => steps.not_run("x509-limbo", "LIMBO names no limbo.json"),
     }
+}
+
+/// Every vector in every Envoy.
+fn vectors_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
+    for (version, envoy) in tools.envoys.iter().chain(&tools.older_envoys) {
+        let name = format!("vectors: Envoy {version}");
+        in_envoy(steps, &name, envoy.as_deref(), wasm, |envoy, wasm| {
+            let mut command = envoy_runner("vectors-envoy", version, envoy, wasm);
+            // What an older Envoy does not tell does not depend on the protocol.
+            if OLDER_ENVOYS.contains(version) {
+                command.args(["--protocol", "http1"]);
+            }
+            command
+        });
+    }
+}
+
+/// What no vector can say, in every Envoy that gives all facts.
+fn hosts_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
+    for (version, envoy) in &tools.envoys {
+        let name = format!("hosts: Envoy {version}");
+        in_envoy(steps, &name, envoy.as_deref(), wasm, |envoy, wasm| {
+            let mut command = envoy_runner("hosts-envoy", version, envoy, wasm);
+            // Once is enough: an older one is the same beside every other.
+            if *version == envoy::MAIN_VERSION {
+                for (argument, wanted) in [
+                    ("--envoy-without-verdict", WITHOUT_VERDICT),
+                    ("--envoy-without-certificate", WITHOUT_CERTIFICATE),
+                ] {
+                    let mut older = tools.older_envoys.iter();
+                    let found = older.find(|(version, _)| *version == wanted);
+                    if let Some((_, Some(older))) = found {
+                        command.arg(argument).arg(older);
+                    }
+                }
+            }
+            command
+        });
+    }
+}
+
+/// Runs a command that needs an Envoy and the filter, or notes which of them is missing.
+fn in_envoy(
+    steps: &mut Steps,
+    name: &str,
+    envoy: Option<&Path>,
+    wasm: Option<&Path>,
+    command: impl FnOnce(&Path, &Path) -> Command,
+) {
+    match (envoy, wasm) {
+        (Some(envoy), Some(wasm)) => {
+            steps.command(name, &mut command(envoy, wasm));
+        }
+        (None, _) => steps.not_run(name, "there is no such Envoy"),
+        (_, None) => steps.not_run(name, "the filter was not built"),
+    }
+}
+
+/// A runner, with the Envoy and the filter it is to run.
+fn envoy_runner(program: &str, version: &str, envoy: &Path, wasm: &Path) -> Command {
+    let mut command = runner(program);
+    command
+        .arg("--envoy")
+        .arg(envoy)
+        .args(["--envoy-version", version]);
+    command.arg("--wasm").arg(wasm);
+    command
 }
 
 /// `ci`.
