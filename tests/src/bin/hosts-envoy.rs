@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
-    Outcome, Stage, bodies, connections, expiry, faults, records, secrets, sessions, starts,
-    updates,
+    Outcome, Stage, bodies, certificates, connections, expiry, faults, records, secrets, sessions,
+    starts, updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -50,6 +50,8 @@ const TESTS: &[(&str, Test)] = tests! {
         a_path_is_verified_once_for_all_requests_and_connections,
         the_field_that_envoy_writes_is_the_one_the_vectors_know,
         certificates_of_connections_open_at_the_same_time_never_mix;
+    certificates:
+        each_test_certificate_is_decided_as_the_core_decides_it;
     records:
         counters_tell_what_was_forwarded_refused_and_claimed,
         a_refusal_leaves_exactly_one_structured_log_line;

@@ -9,4 +9,5 @@ pub mod envoy_config;
 pub mod expect;
 pub mod facts;
 pub mod native;
+pub mod sweep;
 pub mod vector;

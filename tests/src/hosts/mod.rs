@@ -21,6 +21,7 @@ use crate::wire::{WireError, WireRequest, WireResponse};
 use crate::{http1, http2};
 
 pub mod bodies;
+pub mod certificates;
 pub mod connections;
 pub mod expiry;
 pub mod faults;

@@ -1,6 +1,7 @@
 //! Clients whose certificate is good, and what can be wrong between it and a root.
 //!
-//! Nothing here hangs under a root that `Pki::ca_pem` has, so that the host program verifies none.
+//! They hang under roots that `Pki::ca_pem` lacks, so that the host program verifies none, unless it is
+//! said that it does.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::keys::{Key, KeyKind, SignedWith};
 use super::workshop::{authority_name, unchanged};
 use super::{DAY, Pki, PkiError, SharedRsaKeys};
 
-use HostSays::Invalid;
+use HostSays::{Invalid, Valid};
 
 /// Adds the authorities and the clients.
 pub(super) fn add_to(pki: &mut Pki, rsa: &SharedRsaKeys) -> Result<(), PkiError> {
@@ -130,7 +131,8 @@ fn keys(pki: &mut Pki, rsa: &SharedRsaKeys) -> Result<(), PkiError> {
         .authority("ca_rsa")?
         .issue_with(template, &key, SignedWith::RsaSha1)?;
     pki.add_authority(name, Authority::certified(authority_name(name), key, der));
-    pki.add_client("via_intermediate_sha1", name, &[name], Invalid, unchanged)
+    // Envoy takes SHA-1 in an intermediate.
+    pki.add_client("via_intermediate_sha1", name, &[name], Valid, unchanged)
 }
 
 /// Roots of each kind, and roots with something wrong, each with a client.

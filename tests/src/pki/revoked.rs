@@ -2,11 +2,14 @@
 //!
 //! Most hang under `ca`, so that the host program verifies them: it is given no list.
 
-use super::ca_signed::HostSays;
+use std::sync::Arc;
+
+use super::authority::Authority;
+use super::ca_signed::{HostSays, identity, named_leaf};
 use super::extension::{Criticality, Extension, KEY_CERT_SIGN, Scope};
-use super::keys::{SignedWith, random_bytes};
+use super::keys::{Key, KeyKind, SignedWith, random_bytes};
 use super::revocation::RevocationList;
-use super::workshop::unchanged;
+use super::workshop::{authority_name, unchanged};
 use super::{DAY, Pki, PkiError};
 
 use HostSays::{Invalid, Valid};
@@ -54,6 +57,8 @@ fn clients(pki: &mut Pki) -> Result<(), PkiError> {
         let client = format!("ca_client_via_{name}");
         pki.add_client(&client, name, &[name], Valid, unchanged)?;
     }
+    cross_signed(pki)?;
+    burned_signatures(pki)?;
     let name = "ca_client_via_intermediate_revoked";
     pki.add_client(name, "intermediate", &["intermediate"], Valid, unchanged)?;
 
@@ -66,6 +71,41 @@ fn clients(pki: &mut Pki) -> Result<(), PkiError> {
     ] {
         pki.add_client(name, issuer, &[], says, unchanged)?;
     }
+    Ok(())
+}
+
+/// One name and key that two roots certified, one of which has revoked its certificate.
+fn cross_signed(pki: &mut Pki) -> Result<(), PkiError> {
+    let key = Arc::new(Key::generate(KeyKind::P256)?);
+    let subject = authority_name("cross_signed_by_roots");
+    let both = ["cross_signed_revoked", "cross_signed_living"];
+    for (name, issuer) in both.into_iter().zip(["ca", "ca_rsa"]) {
+        pki.add_intermediate_called(name, issuer, subject.clone(), key.clone(), unchanged)?;
+    }
+    let name = "ca_client_via_revoked_and_living_path";
+    pki.add_client(name, both[0], &both, Valid, unchanged)?;
+    let name = "ca_client_via_revoked_path";
+    pki.add_client(name, both[0], &both[..1], Valid, unchanged)
+}
+
+/// A revoked client that presents certificates which only pretend to be from `ca`: each costs a
+/// signature that is then missing for the list, if that is how signatures are counted.
+fn burned_signatures(pki: &mut Pki) -> Result<(), PkiError> {
+    let now = pki.generated_at();
+    let name = "ca_client_revoked_burning_signatures";
+    let key = Key::generate(KeyKind::P256)?;
+    let ca = pki.authority("ca")?;
+    let mut chain = vec![
+        ca.issue(named_leaf(name, &key, now)?, &key)?,
+        pki.authority("intermediate")?.der().to_vec(),
+    ];
+    for _ in 0..7 {
+        let stranger = Key::generate(KeyKind::P256)?;
+        let template = Authority::template(authority_name("pretender"), &stranger, now)?;
+        let with = stranger.natural_signature();
+        chain.push(template.sign(&stranger, ca.subject(), &stranger, with)?);
+    }
+    pki.add_identity(identity(name, chain, &key, Valid));
     Ok(())
 }
 
@@ -94,12 +134,14 @@ fn lists_of_ca(pki: &mut Pki) -> Result<(), PkiError> {
             RevocationList::new(now - DAY, now + 30 * DAY),
             &[
                 "ca_client_revoked",
+                "ca_client_revoked_burning_signatures",
                 "ca_client_serial_of_1_byte",
                 "ca_client_serial_of_20_bytes",
                 "ca_client_serial_with_leading_zero",
             ],
         )?
         .revoking(pki.authority("revoked_intermediate")?.der())
+        .revoking(pki.authority("cross_signed_revoked")?.der())
     };
     let older = RevocationList::new(now - 2 * DAY, now + 30 * DAY);
     let older = revoking(pki, older, &["ca_client_released"])?;
@@ -158,6 +200,7 @@ fn lists_of_others(pki: &mut Pki) -> Result<(), PkiError> {
         ("intermediate", Some("ca_client_via_intermediate_revoked")),
         ("revoked_intermediate", None),
         ("silent_intermediate", None),
+        ("cross_signed_living", None),
     ] {
         let list = revoking(pki, clean.clone(), revoked.as_slice())?;
         pki.add_list(issuer, issuer, &list)?;
