@@ -31,6 +31,7 @@ const ISSUING_DISTRIBUTION_POINT: &[u32] = &[2, 5, 29, 28];
 const NAME_CONSTRAINTS: &[u32] = &[2, 5, 29, 30];
 const CRL_DISTRIBUTION_POINTS: &[u32] = &[2, 5, 29, 31];
 const CERTIFICATE_POLICIES: &[u32] = &[2, 5, 29, 32];
+const POLICY_CONSTRAINTS: &[u32] = &[2, 5, 29, 36];
 const AUTHORITY_KEY_IDENTIFIER: &[u32] = &[2, 5, 29, 35];
 pub(super) const EXTENDED_KEY_USAGE: &[u32] = &[2, 5, 29, 37];
 /// Below the arc for examples in documentation; no program knows it.
@@ -193,6 +194,12 @@ impl Extension {
             criticality,
             value: sequence(&[&policy]),
         }
+    }
+
+    /// policyConstraints that demand a policy of every certificate below.
+    pub fn policy_constraints() -> Self {
+        let require_explicit_policy = element(implicit(0), &[0]);
+        Self::ignorable(POLICY_CONSTRAINTS, sequence(&[&require_explicit_policy]))
     }
 
     /// cRLDistributionPoints: where the list that can revoke a certificate is.

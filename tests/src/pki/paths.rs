@@ -34,7 +34,7 @@ type Change = fn(Template, i64) -> Template;
 /// Intermediates that differ from a good one in one point, each with a client.
 fn deviations(pki: &mut Pki) -> Result<(), PkiError> {
     let now = pki.generated_at();
-    let changes: [(&str, Change); 17] = [
+    let changes: [(&str, Change); 18] = [
         ("plain", |it, _| it),
         ("server_usage", |it, _| {
             it.with(Extension::extended_key_usage(&[SERVER_AUTH]))
@@ -87,6 +87,9 @@ fn deviations(pki: &mut Pki) -> Result<(), PkiError> {
         }),
         ("policies", |it, _| {
             it.with(Extension::certificate_policies(Criticality::Ignorable))
+        }),
+        ("policy_constraints", |it, _| {
+            it.with(Extension::policy_constraints())
         }),
         ("v1", |it, _| Template {
             version: Version::V1,

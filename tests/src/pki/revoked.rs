@@ -148,11 +148,14 @@ fn lists_of_ca(pki: &mut Pki) -> Result<(), PkiError> {
     let expired = RevocationList::new(now - 30 * DAY, now - DAY);
     let expired = revoking(pki, expired, &["ca_client_revoked"])?;
     let just_expired = RevocationList::new(now - DAY, now - 10);
+    let ahead = RevocationList::new(now + DAY, now + 30 * DAY);
+    let ahead = revoking(pki, ahead, &["ca_client_released"])?;
     for (name, list) in [
         ("ca", &current),
         ("ca_older", &older),
         ("ca_expired", &expired),
         ("ca_expired_seconds_ago", &just_expired),
+        ("ca_dated_ahead", &ahead),
     ] {
         pki.add_list(name, "ca", list)?;
     }
