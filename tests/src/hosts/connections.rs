@@ -131,11 +131,19 @@ pub fn a_signature_is_verified_once_for_all_requests_and_connections(stage: &Sta
 
 /// The verdict on a path is kept as well, by what leads to it.
 pub fn a_path_is_verified_once_for_all_requests_and_connections(stage: &Stage) -> Outcome {
-    const NAME: &str = "signature_verifications";
+    const NAMES: [&str; 3] = [
+        "signature_verifications",
+        "verification_microseconds",
+        "verdicts_remembered",
+    ];
     // No other test presents it; its path has two signatures, and a presented authority is told from a
     // stranger by its own.
     let identity = stage.pki.get("ca_client_via_silent_intermediate")?;
-    let before = counter(&stage.edge, NAME)?;
+    let counters = || -> Result<[u64; 3], Box<dyn Error>> {
+        let [verified, time, remembered] = NAMES.map(|name| counter(&stage.edge, name));
+        Ok([verified?, time?, remembered?])
+    };
+    let before = counters()?;
     for protocol in PROTOCOLS {
         for _ in 0..2 {
             let options = stage.options_with(ALIAS, &identity.name)?;
@@ -147,9 +155,13 @@ pub fn a_path_is_verified_once_for_all_requests_and_connections(stage: &Stage) -
             }
         }
     }
-    let verified = counter(&stage.edge, NAME)? - before;
-    ensure(verified == 2, || {
-        format!("expected two verifications for 12 requests on 4 connections, found {verified}")
+    let after = counters()?;
+    let [verified, time, remembered] = std::array::from_fn(|index| after[index] - before[index]);
+    ensure(verified == 2 && time > 0 && remembered == 11, || {
+        format!(
+            "expected two verifications that took some time and 11 remembered verdicts for 12 requests on \
+             4 connections, found {verified}, {time} us, {remembered}"
+        )
     })
 }
 
