@@ -27,6 +27,7 @@ pub(super) const KEY_USAGE: &[u32] = &[2, 5, 29, 15];
 pub(super) const SUBJECT_ALT_NAME: &[u32] = &[2, 5, 29, 17];
 pub(super) const BASIC_CONSTRAINTS: &[u32] = &[2, 5, 29, 19];
 const CRL_NUMBER: &[u32] = &[2, 5, 29, 20];
+const DELTA_CRL_INDICATOR: &[u32] = &[2, 5, 29, 27];
 const ISSUING_DISTRIBUTION_POINT: &[u32] = &[2, 5, 29, 28];
 const NAME_CONSTRAINTS: &[u32] = &[2, 5, 29, 30];
 const CRL_DISTRIBUTION_POINTS: &[u32] = &[2, 5, 29, 31];
@@ -225,6 +226,15 @@ impl Extension {
     /// cRLNumber, which every revocation list has.
     pub(crate) fn crl_number(number: &[u8]) -> Self {
         Self::ignorable(CRL_NUMBER, element(INTEGER, number))
+    }
+
+    /// deltaCRLIndicator, critical: the list holds only what has changed since that one.
+    pub fn delta_crl_indicator(number: &[u8]) -> Self {
+        Self {
+            arcs: DELTA_CRL_INDICATOR,
+            criticality: Criticality::Critical,
+            value: element(INTEGER, number),
+        }
     }
 
     /// A list of extensions in DER.
