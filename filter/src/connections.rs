@@ -6,8 +6,8 @@ use std::rc::Rc;
 use auth_edge::request::Connection;
 
 /// How many connections are remembered. One with a usual certificate takes some 6 KB, one with the
-/// largest that is read some 40 KB, and as much again and a header field where the certificate comes
-/// in one: 6 MB a worker thread, 150 MB at worst. One that is pushed out is only asked for again.
+/// largest that is read some 40 KB, and as much again where the certificate comes in a header field: 6 MB
+/// a worker thread, 80 MB at worst. One that is pushed out is only asked for again.
 pub(crate) const REMEMBERED: usize = 1024;
 
 /// The facts of connections, by the host program's connection id; the one known longest makes room

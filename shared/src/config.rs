@@ -206,31 +206,27 @@ pub enum SelfSignedPolicy {
 }
 
 /// A list of certificates, by what names them.
+///
+/// Each sort is looked up and none is gone through, however long the list and whatever a certificate
+/// holds.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateList {
     /// Certificates by their own thumbprint.
     pub thumbprints: BTreeSet<Thumbprint>,
     /// Certificates by the thumbprint of their key.
     pub keys: BTreeSet<Thumbprint>,
-    /// Everything that is compared one by one.
-    pub names: Vec<ListedName>,
-}
-
-/// An entry of a [`CertificateList`] that names a certificate by its contents.
-#[derive(Clone, Debug)]
-pub enum ListedName {
-    /// The issuer's name and the serial number, without leading zeros.
-    IssuerAndSerial(DistinguishedName, Vec<u8>),
-    /// The subject's name.
-    Subject(DistinguishedName),
-    /// A dNSName, in lower case; compared without regard to case.
-    SanDns(String),
-    /// A dNSName with exactly one more label in front of this suffix, which starts with a dot.
-    SanDnsUnder(String),
-    /// A uniformResourceIdentifier, compared byte for byte.
-    SanUri(String),
-    /// An rfc822Name, compared byte for byte.
-    SanEmail(String),
+    /// By serial number, without leading zeros, and the issuer's name.
+    pub serials: BTreeSet<(Vec<u8>, DistinguishedName)>,
+    /// By the subject's name.
+    pub subjects: BTreeSet<DistinguishedName>,
+    /// By a dNSName, in lower case; compared without regard to case.
+    pub dns_names: BTreeSet<String>,
+    /// By a dNSName with exactly one more label in front of this suffix, which has no dot in front.
+    pub dns_parents: BTreeSet<String>,
+    /// By a uniformResourceIdentifier, compared byte for byte.
+    pub uris: BTreeSet<String>,
+    /// By an rfc822Name, compared byte for byte.
+    pub emails: BTreeSet<String>,
 }
 
 /// A host name that is served twice; see [`Config::new`].
@@ -328,50 +324,58 @@ impl CertificateList {
 
     /// Whether nothing is on the list.
     pub fn is_empty(&self) -> bool {
-        self.thumbprints.is_empty() && self.keys.is_empty() && self.names.is_empty()
+        self.thumbprints.is_empty()
+            && self.keys.is_empty()
+            && self.serials.is_empty()
+            && self.subjects.is_empty()
+            && !self.has_alternative_names()
+    }
+
+    fn has_alternative_names(&self) -> bool {
+        let texts = [&self.dns_names, &self.dns_parents, &self.uris, &self.emails];
+        texts.into_iter().any(|texts| !texts.is_empty())
     }
 
     /// Whether the certificate is on the list.
     pub fn contains(&self, certificate: &LeafCert) -> bool {
         self.thumbprints.contains(&certificate.thumbprint())
             || self.keys.contains(&certificate.key_thumbprint())
-            || self.names.iter().any(|name| name.names(certificate))
+            || self.has_serial(certificate)
+            || self.has_subject(certificate)
+            || self.has_alternative_names() && self.has_alternative_name(certificate)
     }
-}
 
-impl ListedName {
-    fn names(&self, certificate: &LeafCert) -> bool {
-        let mut alternatives = certificate.alternative_names();
-        match self {
-            Self::IssuerAndSerial(issuer, serial) => {
-                certificate.serial() == serial.as_slice()
-                    && issuer.is(certificate.issuer())
-            }
-            Self::Subject(subject) => subject.is(certificate.subject()),
-            Self::SanDns(listed) => alternatives.any(|name| {
-                matches!(name, AlternativeName::Dns(name) if name.eq_ignore_ascii_case(listed))
-            }),
-            Self::SanDnsUnder(suffix) => alternatives.any(|name| {
-                matches!(name, AlternativeName::Dns(name) if is_one_label_under(name, suffix))
-            }),
-            Self::SanUri(listed) => alternatives
-                .any(|name| matches!(name, AlternativeName::Uri(name) if name == listed)),
-            Self::SanEmail(listed) => alternatives
-                .any(|name| matches!(name, AlternativeName::Email(name) if name == listed)),
+    fn has_serial(&self, certificate: &LeafCert) -> bool {
+        if self.serials.is_empty() {
+            return false;
         }
+        let issuer = DistinguishedName::of(certificate.issuer());
+        let key = issuer.map(|issuer| (certificate.serial().to_vec(), issuer));
+        key.is_some_and(|key| self.serials.contains(&key))
+    }
+
+    fn has_subject(&self, certificate: &LeafCert) -> bool {
+        !self.subjects.is_empty()
+            && DistinguishedName::of(certificate.subject())
+                .is_some_and(|subject| self.subjects.contains(&subject))
+    }
+
+    fn has_alternative_name(&self, certificate: &LeafCert) -> bool {
+        certificate.alternative_names().any(|name| match name {
+            AlternativeName::Uri(uri) => self.uris.contains(uri),
+            AlternativeName::Email(email) => self.emails.contains(email),
+            AlternativeName::Dns(name) => {
+                let name = name.to_ascii_lowercase();
+                self.dns_names.contains(&name)
+                    || parent(&name).is_some_and(|parent| self.dns_parents.contains(parent))
+            }
+        })
     }
 }
 
-/// Whether `name` is one LDH label and then `suffix`, which starts with a dot; a wildcard in the
-/// certificate is no such label.
-fn is_one_label_under(name: &str, suffix: &str) -> bool {
-    let Some((label, rest)) = name.split_once('.') else {
-        return false;
-    };
+/// What stands behind the first label, when that is a label; a wildcard in a certificate is none.
+fn parent(name: &str) -> Option<&str> {
+    let (label, parent) = name.split_once('.')?;
     let is_ldh = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !label.is_empty()
-        && label.bytes().all(is_ldh)
-        && suffix
-            .strip_prefix('.')
-            .is_some_and(|suffix| rest.eq_ignore_ascii_case(suffix))
+    (!label.is_empty() && label.bytes().all(is_ldh)).then_some(parent)
 }

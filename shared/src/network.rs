@@ -32,6 +32,13 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Whether every address of its family lies in it.
+    pub const fn is_everybody(&self) -> bool {
+        self.prefix == 0
+    }
+}
+
 impl FromStr for Network {
     type Err = InvalidNetwork;
 

@@ -232,19 +232,14 @@ impl VerdictCache {
         let done = self.keep(host, |known| {
             let done = verify(&mut known.lists);
             let verdict = PathVerdict {
-                result: done.result.map(|_| ()),
-                // Why there is no path can change with any date in the certificates, so that is kept for
-                // this second alone: long enough that repeating a request does not repeat the work.
-                holds: done.result.unwrap_or(Validity {
-                    not_before: time,
-                    not_after: time,
-                }),
+                result: done.result,
+                holds: done.holds,
             };
             known.paths.put(key, verdict);
             done
         });
         self.verifications = self.verifications.saturating_add(done.signatures.into());
-        done.result.map(|_| ())
+        done.result
     }
 
     /// Lets `change` change what is kept for the host.

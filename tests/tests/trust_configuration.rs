@@ -231,6 +231,8 @@ fn a_field_of_a_proxy_needs_a_proxy() {
     );
     let error = load(certificates("rfc9440", "none"), json!([])).unwrap_err();
     assert!(error.contains("`hosts[0].trusted_proxies`"), "{error}");
+    let error = load(certificates("rfc9440", "none"), json!(["::1", "0.0.0.0/0"])).unwrap_err();
+    assert!(error.contains("a network of everybody"), "{error}");
     for (encoding, chain) in [("base64_der", "proxy_field"), ("xfcc", "envoy_xfcc")] {
         let error = load(certificates(encoding, chain), proxies.clone()).unwrap_err();
         assert!(error.contains("presented_chain`"), "{error}");

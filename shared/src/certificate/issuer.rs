@@ -1,6 +1,6 @@
 //! The certificate of an authority, as far as the rules ask for it.
 
-use super::raw::{Extensions, RawCertificate};
+use super::raw::{Extensions, RawCertificate, constrains_email};
 use super::{
     MalformedCertificate, Validity, Version, public_key, signature_algorithm, validity,
     without_leading_zeros,
@@ -92,6 +92,12 @@ impl<'a> IssuerCert<'a> {
     /// Whether it has policyConstraints (RFC 5280 section 4.2.1.11), critical or not.
     pub fn constrains_policies(&self) -> bool {
         self.extensions.constrains_policies
+    }
+
+    /// Whether its nameConstraints (RFC 5280 section 4.2.1.10) speak of email addresses, or cannot be read.
+    pub fn constrains_email(&self) -> bool {
+        let constraints = self.extensions.name_constraints;
+        constraints.is_some_and(|value| constrains_email(value).unwrap_or(true))
     }
 
     /// How many authorities may stand between it and a leaf at most.

@@ -76,17 +76,20 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// All of time.
+    pub const ALWAYS: Self = Self {
+        not_before: 0,
+        not_after: u64::MAX,
+    };
+
     /// Whether the time, in seconds since 1970, is within.
     pub const fn contains(self, time: u64) -> bool {
         self.not_before <= time && time <= self.not_after
     }
 
-    /// What is within both.
-    pub fn intersection(self, other: Self) -> Self {
-        Self {
-            not_before: self.not_before.max(other.not_before),
-            not_after: self.not_after.min(other.not_after),
-        }
+    /// The seconds at which a certificate with these dates begins and ceases to be valid.
+    pub const fn steps(self) -> [u64; 2] {
+        [self.not_before, self.not_after.saturating_add(1)]
     }
 }
 

@@ -15,6 +15,7 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
 const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 36];
 const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
 /// 1.3.6.1.5.5.7.3.2, id-kp-clientAuth (RFC 5280 section 4.2.1.12).
@@ -125,6 +126,8 @@ pub(super) struct Extensions<'a> {
     pub(super) alternative_names: Option<&'a [u8]>,
     /// The value of cRLDistributionPoints.
     pub(super) distribution_points: Option<&'a [u8]>,
+    /// The value of nameConstraints.
+    pub(super) name_constraints: Option<&'a [u8]>,
 }
 
 /// basicConstraints (RFC 5280 section 4.2.1.9).
@@ -196,6 +199,7 @@ impl<'a> Extensions<'a> {
             critical: CriticalExtensions::Known,
             alternative_names: None,
             distribution_points: None,
+            name_constraints: None,
         };
         let mut seen: Vec<&[u8]> = Vec::new();
         let Some(sequence) = sequence else {
@@ -220,6 +224,9 @@ impl<'a> Extensions<'a> {
 
     fn add(&mut self, extension: &Extension<'a>) -> der::Result<()> {
         self.constrains_policies |= extension.id == POLICY_CONSTRAINTS;
+        if extension.id == NAME_CONSTRAINTS {
+            self.name_constraints = Some(extension.value);
+        }
         match extension.id {
             BASIC_CONSTRAINTS => {
                 self.basic_constraints = Some(basic_constraints(extension.value)?);
@@ -272,6 +279,23 @@ pub(crate) fn list<'a, T>(
     Ok(elements)
 }
 
+/// Whether nameConstraints hold a subtree of email addresses (RFC 5280 section 4.2.1.10).
+pub(super) fn constrains_email(value: &[u8]) -> der::Result<bool> {
+    let subtrees = list(value, |reader| Ok(AnyRef::decode(reader)?.value()))?;
+    for subtrees in subtrees {
+        let mut reader = SliceReader::new(subtrees)?;
+        while !reader.is_finished() {
+            let subtree = AnyRef::decode(&mut reader)?;
+            // The base is first; it is a GeneralName, whose rfc822Name has the tag [1].
+            if Tag::peek(&SliceReader::new(subtree.value())?)? == context(false, 1) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// basicConstraints (RFC 5280 section 4.2.1.9).
 fn basic_constraints(der: &[u8]) -> der::Result<BasicConstraints> {
     let mut reader = SliceReader::new(der)?;
     let constraints = reader.sequence(|reader| {

@@ -1,6 +1,6 @@
 //! The one decision: a pure function of request, configuration and time.
 //!
-//! The body of [`edits_for`] is the list of checks in the order of R-9; the first that fails
+//! The bodies of [`edits_for`] and [`edits_on`] are the list of checks in the order of R-9; the first that fails
 //! decides. Every `?` is a refusal.
 
 mod client;
@@ -14,7 +14,7 @@ use core::net::IpAddr;
 use self::client::Client;
 use self::outside::{OutsideFields, Upgrade};
 use self::presented::Peer;
-use crate::config::{AliasPath, Config, CorsPreflight, Host, Surface};
+use crate::config::{AliasPath, Config, CorsPreflight, Host, HostIndex, Surface};
 use crate::decision::Decision;
 use crate::edits::{Edits, SetFields, Value};
 use crate::endpoint::{self, EndpointClass};
@@ -47,16 +47,30 @@ pub fn decide<'a>(
             reason: failure.reason,
             class: failure.class,
             thumbprint: failure.thumbprint.or_else(|| shown_thumbprint(request)),
-            identity_claims: outside::identity_claims(request, config),
+            identity_claims: outside::identity_claims(request, config, failure.input),
         }),
     }
 }
 
 /// Why a request is refused, and what is known by then.
-struct Failure {
+struct Failure<'a> {
     reason: Reason,
     class: EndpointClass,
     thumbprint: Option<Thumbprint>,
+    /// The fields that are read as a certificate, and are no claim.
+    input: [Option<&'a str>; 2],
+}
+
+impl From<Reason> for Failure<'_> {
+    /// A reason that has to do with no endpoint and no certificate.
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            class: EndpointClass::Other,
+            thumbprint: None,
+            input: [None, None],
+        }
+    }
 }
 
 /// The thumbprint of the certificate that was presented on the connection.
@@ -78,54 +92,93 @@ fn edits_for<'a>(
     config: &'a Config,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Edits<'a>, Failure> {
-    let failure = |reason, class, thumbprint| Failure {
-        reason,
-        class,
-        thumbprint,
-    };
-    let other = |reason| failure(reason, EndpointClass::Other, None);
-    let connection = request
-        .connection
-        .map_err(Reason::HostUnsupported)
-        .map_err(other)?;
-    let name = host_name(request).map_err(other)?;
-    let target = Target::parse(request).map_err(other)?;
-    let tls = protected(connection).map_err(other)?;
-    let (index, host, surface) = config.find(&name).ok_or(other(Reason::UnknownHost))?;
+) -> Result<Edits<'a>, Failure<'a>> {
+    let connection = request.connection.map_err(Reason::HostUnsupported)?;
+    let name = host_name(request)?;
+    let target = Target::parse(request)?;
+    let tls = protected(connection)?;
+    let (index, host, surface) = config.find(&name).ok_or(Reason::UnknownHost)?;
     if surface == Surface::MtlsAlias {
-        check_server_name(tls, &name).map_err(other)?;
-        check_early_data(request).map_err(other)?;
+        check_server_name(tls, &name)?;
+        check_early_data(request)?;
     }
-    let peer = presented::peer(request, tls, host, now).map_err(other)?;
+    let peer = presented::peer(request, tls, host, now)?;
     let input = match surface {
         Surface::MtlsAlias => presented::input_fields(host, peer),
         Surface::CustomDomain => [None, None],
     };
-    let outside = OutsideFields::inspect(request, config, input).map_err(other)?;
+    let place = Place {
+        connection,
+        tls,
+        host,
+        index,
+        surface,
+        peer,
+        input,
+    };
+    edits_on(&place, request, &target, config, now, verdicts)
+        .map_err(|failure| Failure { input, ..failure })
+}
+
+/// Where a request came to, and over what.
+struct Place<'a> {
+    connection: &'a Connection,
+    tls: &'a Tls,
+    host: &'a Host,
+    index: HostIndex,
+    surface: Surface,
+    peer: Peer,
+    input: [Option<&'a str>; 2],
+}
+
+/// What follows once the host is known.
+fn edits_on<'a>(
+    place: &Place<'a>,
+    request: &Request<'a>,
+    target: &Target<'_>,
+    config: &Config,
+    now: u64,
+    verdicts: &mut VerdictCache,
+) -> Result<Edits<'a>, Failure<'a>> {
+    let (host, surface) = (place.host, place.surface);
+    let outside = OutsideFields::inspect(request, config, place.input)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
     if surface == Surface::MtlsAlias && is_upgrade {
-        return Err(other(Reason::UpgradeNotAllowed));
+        return Err(Reason::UpgradeNotAllowed.into());
     }
-    check_method(request).map_err(other)?;
-    target.check_path().map_err(other)?;
+    check_method(request)?;
+    target.check_path()?;
     let client = match surface {
         Surface::CustomDomain => Client::Anonymous,
         Surface::MtlsAlias => {
-            let endpoint = target.endpoint(host).map_err(other)?;
-            if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
-                Client::Anonymous
-            } else {
-                let presented = presented::presented(request, connection, tls, host, peer)
-                    .map_err(|reason| failure(reason, endpoint.class, None))?;
-                let thumbprint = presented.leaf.thumbprint();
-                client::judge(presented, host, index, now, verdicts)
-                    .map_err(|reason| failure(reason, endpoint.class, Some(thumbprint)))?
-            }
+            let endpoint = target.endpoint(host)?;
+            client(place, request, now, verdicts).map_err(|failure| Failure {
+                class: endpoint.class,
+                ..failure
+            })?
         }
     };
-    let address = client_address(request, host, peer);
+    let address = client_address(request, host, place.peer);
     Ok(toward_origin(host, surface, address, client, outside))
+}
+
+/// who the client is.
+fn client<'a>(
+    place: &Place<'a>,
+    request: &Request<'a>,
+    now: u64,
+    verdicts: &mut VerdictCache,
+) -> Result<Client<'a>, Failure<'a>> {
+    let host = place.host;
+    if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
+        return Ok(Client::Anonymous);
+    }
+    let presented = presented::presented(request, place.connection, place.tls, host, place.peer)?;
+    let thumbprint = Some(presented.leaf.thumbprint());
+    client::judge(presented, host, place.index, now, verdicts).map_err(|reason| Failure {
+        thumbprint,
+        ..reason.into()
+    })
 }
 
 /// what the TLS handshake said, where there was one.

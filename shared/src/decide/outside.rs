@@ -102,13 +102,18 @@ fn is(name: &[u8], other: &str) -> bool {
     name.eq_ignore_ascii_case(other.as_bytes())
 }
 
-/// How many fields claim an identity, of a request that is refused before they are sorted.
-pub(super) fn identity_claims(request: &Request<'_>, config: &Config) -> u32 {
+/// How many fields claim an identity, of a request that is refused.
+pub(super) fn identity_claims(
+    request: &Request<'_>,
+    config: &Config,
+    input: [Option<&str>; 2],
+) -> u32 {
+    let is_input = |name: &[u8]| input.into_iter().flatten().any(|input| is(name, input));
     let is_claim = |name: &[u8]| OutsideFields::class(name, config) == FieldClass::Identity;
     let claims = request
         .fields
         .iter()
-        .filter(|(name, _)| is_claim(name))
+        .filter(|(name, _)| is_claim(name) && !is_input(name))
         .count();
     u32::try_from(claims).unwrap_or(u32::MAX)
 }

@@ -14,6 +14,10 @@ use crate::request::{
 use crate::trust::Chain;
 use crate::wire::forwarded::{Format, InvalidCertificates};
 
+/// The longest fields that a connection remembers, in bytes: those of a chain of some certificates.
+/// Longer ones are read for each request, so that what a connection holds is bounded.
+const REMEMBERED_BYTES: usize = 16 * 1024;
+
 /// What a client presented.
 pub(super) struct Presented<'a> {
     pub(super) leaf: Cow<'a, LeafCert>,
@@ -103,6 +107,7 @@ pub(super) fn presented<'a>(
     match &policy.source {
         Source::Connection => {
             let (leaf, host_verdict) = shown(&tls.client_certificate)?;
+            check_is_no_proxys(leaf, host)?;
             let mut chain = Cow::Borrowed(Chain::EMPTY);
             if chain_from == PresentedChain::EnvoyXfcc {
                 chain = own_xfcc(request, connection, tls)?.1;
@@ -118,6 +123,7 @@ pub(super) fn presented<'a>(
                 return Err(Reason::CertificateRequired);
             }
             let (leaf, chain) = without_chain(own_xfcc(request, connection, tls)?);
+            check_is_no_proxys(&leaf, host)?;
             Ok(Presented {
                 leaf,
                 chain,
@@ -137,6 +143,15 @@ pub(super) fn presented<'a>(
                 host_verdict: HostVerdict::Unavailable,
             })
         }
+    }
+}
+
+/// The certificate of a trusted proxy stands for every client behind it, and so for none.
+fn check_is_no_proxys(leaf: &LeafCert, host: &Host) -> Result<(), Reason> {
+    if host.trusted_proxies.certificates.contains(leaf) {
+        Err(Reason::CertificateRequired)
+    } else {
+        Ok(())
     }
 }
 
@@ -193,12 +208,18 @@ fn forwarded<'a>(
         return Err(Reason::CertificateMalformed);
     }
     let values = iter::once(value).chain(fields(request, chain_field(format)));
-    let first = connection.first_forwarded(|| read(format, values.clone()));
-    let is_first =
-        first.format == format && values.clone().eq(first.values.iter().map(Vec::as_slice));
-    if is_first {
-        let (leaf, _) = shown(&first.certificate)?;
-        return Ok(Some((Cow::Borrowed(leaf), Cow::Borrowed(&first.chain))));
+    let bytes = values
+        .clone()
+        .map(<[u8]>::len)
+        .fold(0, usize::saturating_add);
+    if bytes <= REMEMBERED_BYTES {
+        let first = connection.first_forwarded(|| read(format, values.clone()));
+        let is_first =
+            first.format == format && values.clone().eq(first.values.iter().map(Vec::as_slice));
+        if is_first {
+            let (leaf, _) = shown(&first.certificate)?;
+            return Ok(Some((Cow::Borrowed(leaf), Cow::Borrowed(&first.chain))));
+        }
     }
     let other = read(format, values);
     let (leaf, _) = shown(&other.certificate)?;

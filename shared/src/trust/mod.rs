@@ -85,6 +85,8 @@ pub struct TrustSet {
     intermediates: Vec<Intermediate>,
     revocation: Option<Revocation>,
     keys: BTreeSet<Thumbprint>,
+    /// The times at which a certificate or a list begins or ceases to hold, in seconds since 1970.
+    steps: Vec<u64>,
     digest: Option<Thumbprint>,
 }
 
@@ -96,6 +98,7 @@ pub struct Root {
     facts: Facts,
     validity: Validity,
     path_len: Option<u64>,
+    constrains_email: bool,
 }
 
 /// The certificate of an authority that a path may lead through.
@@ -103,6 +106,7 @@ pub struct Root {
 pub struct Intermediate {
     der: Der,
     facts: Facts,
+    validity: Validity,
 }
 
 /// What is asked of a configured authority, whatever it is.
@@ -173,6 +177,7 @@ impl Root {
         let certificate = parse(&der)?;
         let facts = Facts::read(&certificate)?;
         let (validity, path_len) = (certificate.validity(), certificate.path_len());
+        let constrains_email = certificate.constrains_email();
         let der = Der::from(der);
         check_extensions(&der)?;
         let anchor = webpki::anchor_from_trusted_cert(&der)
@@ -184,6 +189,7 @@ impl Root {
             facts,
             validity,
             path_len,
+            constrains_email,
         })
     }
 
@@ -197,10 +203,16 @@ impl Root {
 impl Intermediate {
     /// Takes a certificate in DER for an intermediate.
     pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
-        let facts = Facts::read(&parse(&der)?)?;
+        let certificate = parse(&der)?;
+        let facts = Facts::read(&certificate)?;
+        let validity = certificate.validity();
         let der = Der::from(der);
         check_extensions(&der)?;
-        Ok(Self { der, facts })
+        Ok(Self {
+            der,
+            facts,
+            validity,
+        })
     }
 }
 
@@ -227,7 +239,10 @@ impl TrustSet {
         }
         let authorities = roots.iter().map(|root| &root.facts);
         let authorities = authorities.chain(intermediates.iter().map(|it| &it.facts));
+        let validities = roots.iter().map(|root| root.validity);
+        let validities = validities.chain(intermediates.iter().map(|it| it.validity));
         Self {
+            steps: validities.flat_map(Validity::steps).collect(),
             keys: authorities.map(|facts| facts.key_thumbprint).collect(),
             anchors: roots.iter().map(|root| root.anchor.clone()).collect(),
             digest: Some(digest.finish()),
@@ -239,7 +254,8 @@ impl TrustSet {
 
     /// The same set with revocation lists.
     #[must_use]
-    pub fn with_revocation(self, revocation: Revocation) -> Self {
+    pub fn with_revocation(mut self, revocation: Revocation) -> Self {
+        self.steps.extend(revocation.steps());
         let mut digest = Digest::new();
         if let Some(Thumbprint(authorities)) = &self.digest {
             digest.add(b"authorities", authorities);

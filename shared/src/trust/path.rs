@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
 
@@ -87,8 +87,10 @@ impl fmt::Display for PathProblem {
 /// What became of verifying a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Verification {
-    /// When the path holds, both ends included, in seconds since 1970; or why there is none.
-    pub result: Result<Validity, PathProblem>,
+    /// Whether there is a path, or why not.
+    pub result: Result<(), PathProblem>,
+    /// When that is so.
+    pub holds: Validity,
     /// How many signatures were verified.
     pub signatures: u32,
 }
@@ -105,8 +107,7 @@ impl TrustSet {
     /// Looks for a path from the leaf to a root (RFC 5280 section 6), at `time` in seconds since 1970.
     ///
     /// The leaf's own usages, extensions and dates are not judged here. `presented` are the
-    /// intermediates that came with the leaf, without it; nobody vouches for them. The path holds as
-    /// long as its authorities are valid and its revocation lists are fresh.
+    /// intermediates that came with the leaf, without it; nobody vouches for them.
     pub(crate) fn verify(
         &self,
         leaf: &LeafCert,
@@ -123,8 +124,27 @@ impl TrustSet {
         });
         Verification {
             result,
+            holds: self.steady(presented, time),
             signatures: work.done(),
         }
+    }
+
+    /// The time around `time` in which no date of any certificate or list passes: in it a verification
+    /// always gives the same.
+    fn steady(&self, presented: &[Der], time: u64) -> Validity {
+        let certificates = presented
+            .iter()
+            .filter_map(|der| IssuerCert::parse(der).ok());
+        let dates = certificates.flat_map(|certificate| certificate.validity().steps());
+        let mut steady = Validity::ALWAYS;
+        for date in dates.chain(self.steps.iter().copied()) {
+            if date <= time {
+                steady.not_before = steady.not_before.max(date);
+            } else {
+                steady.not_after = steady.not_after.min(date.saturating_sub(1));
+            }
+        }
+        steady
     }
 
     fn find_path<'a>(
@@ -134,7 +154,7 @@ impl TrustSet {
         time: u64,
         work: &mut Work<'a>,
         lists: &RefCell<&mut dyn ListSignatures>,
-    ) -> Result<Validity, PathProblem> {
+    ) -> Result<(), PathProblem> {
         if presented.len() > MAX_PRESENTED {
             return Err(PathProblem::TooLong(PathLength::Presented));
         }
@@ -153,12 +173,7 @@ impl TrustSet {
             .map(|der| CertificateDer::from(der.as_ref()))
             .collect();
         let work = &*work;
-        let span = Cell::new(None);
-        let accept = |path: &VerifiedPath<'_>| {
-            let holds = self.judge(leaf, path, time, work, lists)?;
-            span.set(Some(holds));
-            Ok(())
-        };
+        let accept = |path: &VerifiedPath<'_>| self.judge(leaf, path, time, work, lists);
         let algorithms = work.algorithms();
         let algorithms = algorithms
             .each_ref()
@@ -173,11 +188,11 @@ impl TrustSet {
                 None,
                 Some(&accept),
             )
+            .map(|_| ())
             .map_err(|error| match problem(&error) {
                 PathProblem::UnknownIssuer => otherwise,
                 problem => problem,
-            })?;
-        span.get().ok_or(PathProblem::UnknownIssuer)
+            })
     }
 
     /// The presented certificates that a trusted authority signed, or one that such a one signed.
@@ -237,10 +252,9 @@ impl TrustSet {
         time: u64,
         work: &Work<'_>,
         lists: &RefCell<&mut dyn ListSignatures>,
-    ) -> Result<Validity, Error> {
+    ) -> Result<(), Error> {
         let root = self.root(path).ok_or(Error::UnknownIssuer)?;
-        let mut holds = root.validity;
-        check_dates(holds, time)?;
+        check_dates(root.validity, time)?;
         let intermediates: Vec<CertificateDer<'_>> = path
             .intermediate_certificates()
             .map(|certificate| certificate.der())
@@ -264,8 +278,8 @@ impl TrustSet {
             if certificate.constrains_policies() {
                 return Err(Error::UnsupportedCriticalExtension);
             }
-            holds = holds.intersection(certificate.validity());
         }
+        check_email_constraints(leaf, &intermediates, root)?;
         if let Some(revocation) = &self.revocation {
             let verifies =
                 |list: &RevocationList, signer: &Signer<'_>| signs_list(list, signer, work, lists);
@@ -293,13 +307,12 @@ impl TrustSet {
                 if subject.role == Role::Authority && revocation.depth() == Depth::Leaf {
                     break;
                 }
-                let until = revocation
+                revocation
                     .check(&subject, signer, time, &verifies)
                     .map_err(|problem| error(problem, time))?;
-                holds.not_after = holds.not_after.min(until);
             }
         }
-        Ok(holds)
+        Ok(())
     }
 
     fn root(&self, path: &VerifiedPath<'_>) -> Option<&Root> {
@@ -322,10 +335,6 @@ impl TrustSet {
         let lists = RefCell::new(lists);
         let verifies =
             |list: &RevocationList, signer: &Signer<'_>| signs_list(list, signer, &work, &lists);
-        let mut holds = Validity {
-            not_before: 0,
-            not_after: u64::MAX,
-        };
         let mut result = Ok(());
         if let Some(revocation) = &self.revocation {
             let subject = Subject::from_leaf(leaf);
@@ -338,18 +347,19 @@ impl TrustSet {
                 };
                 is_vouched_for = true;
                 match revocation.check(&subject, &signer, time, &verifies) {
-                    Ok(until) => holds.not_after = holds.not_after.min(until),
+                    Ok(()) => {}
                     // That it is revoked outweighs that another key's list is missing.
                     Err(PathProblem::Revoked) => result = Err(PathProblem::Revoked),
                     Err(problem) => result = result.and(Err(problem)),
                 }
             }
             if !is_vouched_for {
-                result = revocation.unknown().map(|_| ());
+                result = revocation.unknown();
             }
         }
         Verification {
-            result: result.map(|()| holds),
+            result,
+            holds: self.steady(&[], time),
             signatures: work.done(),
         }
     }
@@ -389,6 +399,33 @@ fn signs_list(
     let verifies = work.verifies_list(algorithm, signer.key, message, signature);
     lists.remember(list.digest(), signer.key_thumbprint, verifies);
     verifies
+}
+
+/// RFC 5280 section 4.2.1.10: constraints on email addresses reach those in subjects, which
+/// rustls-webpki does not look at. They are not evaluated, so such a name under one is refused.
+fn check_email_constraints(
+    leaf: &LeafCert,
+    intermediates: &[IssuerCert<'_>],
+    root: &Root,
+) -> Result<(), Error> {
+    let mut is_constrained = root.constrains_email;
+    for certificate in intermediates.iter().rev() {
+        if is_constrained && has_email_address(certificate.subject()) {
+            return Err(Error::NameConstraintViolation);
+        }
+        is_constrained |= certificate.constrains_email();
+    }
+    if is_constrained && has_email_address(leaf.subject()) {
+        return Err(Error::NameConstraintViolation);
+    }
+    Ok(())
+}
+
+/// Whether the name has the attribute emailAddress (RFC 5280 section 4.1.2.6), or bytes that look like it.
+fn has_email_address(name: &[u8]) -> bool {
+    const EMAIL_ADDRESS: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1];
+    name.windows(EMAIL_ADDRESS.len())
+        .any(|window| window == EMAIL_ADDRESS)
 }
 
 fn check_dates(validity: Validity, time: u64) -> Result<(), Error> {

@@ -161,25 +161,32 @@ impl Revocation {
         self.depth
     }
 
+    /// The times at which what the lists say can change, in seconds since 1970.
+    pub(super) fn steps(&self) -> impl Iterator<Item = u64> {
+        let lists = self.lists.iter();
+        lists.flat_map(|list| [list.this_update, list.next_update])
+    }
+
     /// What becomes of a certificate no list speaks for.
-    pub(super) fn unknown(&self) -> Result<u64, PathProblem> {
+    pub(super) fn unknown(&self) -> Result<(), PathProblem> {
         match self.unknown {
             Tolerance::Refuse => Err(PathProblem::RevocationUnknown),
-            Tolerance::Accept => Ok(u64::MAX),
+            Tolerance::Accept => Ok(()),
         }
     }
 
-    /// Until when the certificate is not revoked; its newest list decides, and of equally new ones each.
+    /// Whether the certificate is not revoked; its newest list decides, and of equally new ones each.
+    ///
+    /// A list that is dated ahead, or whose signer's certificate does not allow it to sign lists, can
+    /// revoke but not release.
     pub(super) fn check(
         &self,
         subject: &Subject<'_>,
         signer: &Signer<'_>,
         time: u64,
         verifies: &dyn Fn(&RevocationList, &Signer<'_>) -> bool,
-    ) -> Result<u64, PathProblem> {
-        let speaks = |list: &&RevocationList| {
-            signer.signs_lists && list.covers(subject) && verifies(list, signer)
-        };
+    ) -> Result<(), PathProblem> {
+        let speaks = |list: &&RevocationList| list.covers(subject) && verifies(list, signer);
         let mut newest: Option<&RevocationList> = None;
         for list in self.lists.iter().filter(speaks) {
             if newest.is_some_and(|newest| list.this_update < newest.this_update) {
@@ -188,8 +195,7 @@ impl Revocation {
             if list.revokes(subject.serial) {
                 return Err(PathProblem::Revoked);
             }
-            // One that is dated ahead can revoke, but not take the place of the one in force.
-            if list.this_update <= time {
+            if signer.signs_lists && list.this_update <= time {
                 newest = newest.filter(|newest| newest.next_update <= list.next_update);
                 newest = newest.or(Some(list));
             }
@@ -198,11 +204,10 @@ impl Revocation {
             return self.unknown();
         };
         // RFC 5280 section 5.1.2.5: the next list is there by then, so this one is stale.
-        match (time < list.next_update, self.stale) {
-            (true, Tolerance::Refuse) => Ok(list.next_update.saturating_sub(1)),
-            (false, Tolerance::Refuse) => Err(PathProblem::ListExpired),
-            (_, Tolerance::Accept) => Ok(u64::MAX),
+        if time >= list.next_update && self.stale == Tolerance::Refuse {
+            return Err(PathProblem::ListExpired);
         }
+        Ok(())
     }
 }
 

@@ -12,8 +12,8 @@ use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
 
 /// A distinguished name, in the order of a certificate: the most general part first.
 ///
-/// A part is a set of attributes: the DER of the type, without tag and length, and the text.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A part is a set of attributes, in order: the DER of the type, without tag and length, and the text.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct DistinguishedName(Vec<Vec<Attribute>>);
 
 type Attribute = (Vec<u8>, String);
@@ -36,72 +36,60 @@ const ATTRIBUTES: [(&str, &str); 13] = [
 ];
 
 impl DistinguishedName {
-    /// Whether a certificate's name, the DER of an RDNSequence, has the same attributes with the
-    /// same texts in the same order.
+    /// Reads a certificate's name, the DER of an RDNSequence; none when it holds what is no text.
     ///
-    /// String types may differ (UTF8String, PrintableString, BMPString ...); letter case and spaces may
-    /// not, although RFC 5280 section 7.1 would fold them: a list that admits says exactly whom.
-    pub fn is(&self, der: &[u8]) -> bool {
-        self.try_is(der).unwrap_or(false)
-    }
-
-    fn try_is(&self, der: &[u8]) -> der::Result<bool> {
-        let mut reader = SliceReader::new(der)?;
-        reader.sequence(|reader| {
-            for part in &self.0 {
-                if reader.is_finished() {
-                    return Ok(false);
-                }
+    /// The string types are forgotten (UTF8String, PrintableString, BMPString ...); letter case and spaces
+    /// are not, although RFC 5280 section 7.1 would fold them: a list that admits says exactly whom.
+    pub fn of(der: &[u8]) -> Option<Self> {
+        let mut reader = SliceReader::new(der).ok()?;
+        let parts = reader.sequence(|reader| {
+            let mut parts = Vec::new();
+            while !reader.is_finished() {
                 let set = AnyRef::decode(reader)?;
                 set.tag().assert_eq(Tag::Set)?;
-                if !is_part(part, set.value())? {
-                    return Ok(false);
-                }
+                parts.push(part(set.value())?);
             }
-            let is_whole = reader.is_finished();
-            reader.drain(reader.remaining_len())?;
-            Ok(is_whole)
-        })
+            Ok::<_, der::Error>(parts)
+        });
+        parts.ok().map(Self)
     }
 }
 
-fn is_part(part: &[Attribute], set: &[u8]) -> der::Result<bool> {
+/// The attributes of a part, in order.
+fn part(set: &[u8]) -> der::Result<Vec<Attribute>> {
     let mut reader = SliceReader::new(set)?;
-    let mut found = Vec::with_capacity(part.len());
+    let mut attributes = Vec::new();
     while !reader.is_finished() {
         let (oid, value) = reader.sequence(|reader| {
             Ok::<_, der::Error>((AnyRef::decode(reader)?, AnyRef::decode(reader)?))
         })?;
-        let is_listed =
-            |(listed, text): &Attribute| listed.as_slice() == oid.value() && is_text(&value, text);
-        match part.iter().position(is_listed) {
-            // Each listed attribute is met once: one that stands twice does not stand for another.
-            Some(index) if !found.contains(&index) => found.push(index),
-            _ => return Ok(false),
-        }
+        let text = text(&value).ok_or(der::ErrorKind::Failed)?;
+        attributes.push((oid.value().to_vec(), text));
     }
-    Ok(found.len() == part.len())
+    attributes.sort_unstable();
+    Ok(attributes)
 }
 
-/// Whether the value, whatever its string type, says the text.
-fn is_text(value: &AnyRef<'_>, text: &str) -> bool {
+/// What a value says, whatever its string type.
+fn text(value: &AnyRef<'_>) -> Option<String> {
     let bytes = value.value();
     match value.tag() {
         // Older authorities write Latin-1 where T.61 is said.
-        Tag::TeletexString => text.chars().eq(bytes.iter().copied().map(char::from)),
+        Tag::TeletexString => Some(bytes.iter().copied().map(char::from).collect()),
         Tag::BmpString => {
             let units = bytes.chunks_exact(2).map(|pair| match pair {
                 [high, low] => u16::from_be_bytes([*high, *low]),
                 _ => 0,
             });
-            bytes.len().is_multiple_of(2) && text.encode_utf16().eq(units)
+            let text: Result<String, _> = char::decode_utf16(units).collect();
+            text.ok().filter(|_| bytes.len().is_multiple_of(2))
         }
-        _ => text.as_bytes() == bytes,
+        _ => core::str::from_utf8(bytes).ok().map(String::from),
     }
 }
 
 /// Whether the DER is an RDNSequence (RFC 5280 section 4.1.2.4) down to each attribute, so that
-/// [`DistinguishedName::is`] speaks of all of it.
+/// [`DistinguishedName::of`] speaks of all of it.
 pub(crate) fn is_well_formed(der: &[u8]) -> bool {
     let check = || {
         let mut reader = SliceReader::new(der)?;
@@ -146,6 +134,7 @@ impl core::str::FromStr for DistinguishedName {
                     break separator;
                 }
             };
+            attributes.sort_unstable();
             parts.push(attributes);
             if separator.is_none() {
                 break;
@@ -261,6 +250,12 @@ mod tests {
         let mut attribute = wrapped(0x06, &[0x55, 4, 3]);
         attribute.extend(wrapped(tag, value));
         wrapped(0x30, &wrapped(0x31, &wrapped(0x30, &attribute)))
+    }
+
+    impl DistinguishedName {
+        fn is(&self, der: &[u8]) -> bool {
+            Self::of(der).as_ref() == Some(self)
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::entries::{
 };
 use super::texts::DnsPattern;
 use crate::config::{
-    AliasPath, CaSignedPolicy, CertificateFields, CertificateList, CertificatePolicy, ListedName,
+    AliasPath, CaSignedPolicy, CertificateFields, CertificateList, CertificatePolicy,
     SelfSignedPolicy, Source, TrustedProxies,
 };
 use crate::endpoint::EndpointClass;
@@ -257,23 +257,22 @@ fn add_allowed(list: &mut CertificateList, entry: &AllowEntry) -> Option<()> {
         }
         (None, Some(Text(issuer)), Some(Text(serial)), None, None, None, None) => {
             let serial = serial.0.clone();
-            list.names
-                .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
+            list.serials.insert((serial, issuer.clone()));
         }
         (None, None, None, Some(Text(subject)), None, None, None) => {
-            list.names.push(ListedName::Subject(subject.clone()));
+            list.subjects.insert(subject.clone());
         }
         (None, None, None, None, Some(Text(name)), None, None) => {
-            list.names.push(match name {
-                DnsPattern::Exact(name) => ListedName::SanDns(name.clone()),
-                DnsPattern::OneLabelUnder(suffix) => ListedName::SanDnsUnder(suffix.clone()),
-            });
+            match name {
+                DnsPattern::Exact(name) => list.dns_names.insert(name.clone()),
+                DnsPattern::OneLabelUnder(parent) => list.dns_parents.insert(parent.clone()),
+            };
         }
         (None, None, None, None, None, Some(Text(uri)), None) => {
-            list.names.push(ListedName::SanUri(uri.0.clone()));
+            list.uris.insert(uri.0.clone());
         }
         (None, None, None, None, None, None, Some(Text(email))) => {
-            list.names.push(ListedName::SanEmail(email.0.clone()));
+            list.emails.insert(email.0.clone());
         }
         _ => return None,
     }
@@ -294,8 +293,7 @@ fn deny_list(entries: &[DenyEntry]) -> Result<CertificateList, ConfigError> {
             }
             (None, Some(Text(issuer)), Some(Text(serial)), None) => {
                 let serial = serial.0.clone();
-                list.names
-                    .push(ListedName::IssuerAndSerial(issuer.clone(), serial));
+                list.serials.insert((serial, issuer.clone()));
             }
             (None, None, None, Some(Text(key))) => {
                 list.keys.insert(*key);

@@ -27,6 +27,7 @@ use crate::config::{
 use crate::endpoint::Profile;
 use crate::header::{self, HeaderName};
 use crate::host_name::HostName;
+use crate::network::Network;
 use crate::secret::Secret;
 pub use crate::wire::json::ConfigError;
 use crate::wire::json::{Bounded, FromJson, Json};
@@ -249,7 +250,15 @@ fn check_proxies(host: &Host) -> Result<(), ConfigError> {
         certificates,
     } = &*host.trusted_proxies;
     let knows_none = networks.is_empty() && certificates.is_empty();
-    if knows_none && matches!(host.certificates.source, Source::ProxyField { .. }) {
+    let reads_field = matches!(host.certificates.source, Source::ProxyField { .. });
+    if reads_field && networks.iter().any(Network::is_everybody) {
+        return Err(ConfigError::new(
+            ".trusted_proxies",
+            "found a network of everybody although `client_certificates.source` is a field of a proxy, \
+             expected the proxies alone: whoever is trusted can claim to be any client",
+        ));
+    }
+    if knows_none && reads_field {
         return Err(ConfigError::new(
             ".trusted_proxies",
             "found no proxy although `client_certificates.source` is a field of one, expected whom to believe it",

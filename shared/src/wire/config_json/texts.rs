@@ -112,7 +112,7 @@ impl FromStr for Serial {
 /// A DNS name, or one label under it.
 pub(super) enum DnsPattern {
     Exact(String),
-    /// The suffix with the dot it starts with.
+    /// The name without `*.`.
     OneLabelUnder(String),
 }
 
@@ -126,7 +126,7 @@ impl FromStr for DnsPattern {
     fn from_str(text: &str) -> Result<Self, ()> {
         let name = |text| HostName::parse(text).map_err(|_| ());
         match text.strip_prefix("*.") {
-            Some(parent) => Ok(Self::OneLabelUnder(format!(".{}", name(parent)?))),
+            Some(parent) => Ok(Self::OneLabelUnder(name(parent)?.into())),
             None => Ok(Self::Exact(name(text)?.into())),
         }
     }
