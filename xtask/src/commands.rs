@@ -127,6 +127,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         repo::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]),
     );
     suite_steps(tools.pkits.as_deref(), steps);
+    steps.command("fuzz", &mut replay_command());
     match no_std::build_command(cache) {
         Ok(mut build) => {
             steps.command("no_std", &mut build);
@@ -154,6 +155,16 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         ),
     }
     steps.command("docs", &mut docs_command(true));
+}
+
+/// The fuzz targets on their committed inputs and on a fixed number of changed ones.
+fn replay_command() -> Command {
+    let mut command = repo::cargo();
+    command.args(["run", "--quiet", "--locked", "--package", "auth-edge-fuzz"]);
+    // The core itself is optimized too, with its checks of arithmetic left on.
+    command.args(["--config", "profile.dev.opt-level=2", "--", "--failures"]);
+    command.arg(repo::target_dir().join("fuzz/failures"));
+    command
 }
 
 /// The public suites for certificate paths.
