@@ -1,7 +1,8 @@
 //! Fuzz targets: what holds of the core for any bytes.
 //!
-//! A target is a function of bytes that panics when something does not hold. `replay` runs the
-//! committed inputs and a fixed number of changed ones in every test run.
+//! A target is a function of bytes that panics when something does not hold. Two programs call it:
+//! `replay`, which runs the committed inputs and a fixed number of changed ones in every test run, and
+//! the one in `libfuzzer/`, which searches for new inputs by coverage.
 #![forbid(unsafe_code)]
 
 pub mod authority;

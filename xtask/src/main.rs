@@ -3,6 +3,7 @@
 mod commands;
 mod exec;
 mod filter;
+mod fuzz;
 mod linker;
 mod no_std;
 mod repo;
@@ -25,6 +26,9 @@ Commands:
   demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
   test              run every test, natively and in real Envoys
   bench             measure the filter
+  fuzz --minutes N [--target NAME] [--keep]
+                    search for inputs that break the core, guided by coverage;
+                    --keep puts inputs that reach more code into fuzz/corpus
   ci                formatting, lints, dependency policy, then everything of `test`
   docs [--check]    write the documents that are made from code; --check only compares them
 
@@ -50,6 +54,7 @@ enum Task {
     Demo { once: bool },
     Test,
     Bench,
+    Fuzz(fuzz::Options),
     Ci,
     Docs { check: bool },
 }
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Task::Demo { once } => report(commands::demo(&cache, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
+        Task::Fuzz(options) => report(fuzz::run(&options)),
         Task::Ci => commands::ci(&cache),
         Task::Docs { check } => report(commands::docs(check)),
     }
@@ -107,10 +113,15 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
     let mut install = false;
     let mut flags = Vec::new();
     let mut command = None;
-    for word in words {
+    let (mut minutes, mut target) = (None, None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
             "-h" | "--help" => return Ok((Task::Help, false)),
             "--install" => install = true,
+            "--minutes" => minutes = Some(number(value()?)?),
+            "--target" => target = Some(value()?.clone()),
             flag if flag.starts_with('-') => flags.push(flag),
             name if command.is_none() => command = Some(name),
             extra => return Err(format!("unexpected argument `{extra}`")),
@@ -133,16 +144,31 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         },
         "test" => Task::Test,
         "bench" => Task::Bench,
+        "fuzz" => Task::Fuzz(fuzz::Options {
+            minutes: minutes.take().ok_or("`fuzz` needs `--minutes N`")?,
+            target: target.take(),
+            keep: has("--keep"),
+        }),
         "ci" => Task::Ci,
         "docs" => Task::Docs {
             check: has("--check"),
         },
         unknown => return Err(format!("there is no command `{unknown}`")),
     };
-    match flags.first() {
+    let valued = [
+        minutes.map(|_| "--minutes"),
+        target.as_ref().map(|_| "--target"),
+    ];
+    match flags.into_iter().chain(valued.into_iter().flatten()).next() {
         Some(flag) => Err(format!("`{command}` has no option `{flag}`")),
         None => Ok((task, install)),
     }
+}
+
+/// A whole number above 0.
+fn number(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or(format!("found `{text}`, expected a whole number above 0"))
 }
 
 #[cfg(test)]
@@ -166,6 +192,35 @@ mod tests {
         );
         assert_eq!(parse_line("docs"), Ok((Task::Docs { check: false }, false)));
         assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
+    }
+
+    #[test]
+    fn options_with_values_belong_to_the_fuzzer() {
+        let options = |target: Option<&str>, keep| {
+            Ok((
+                Task::Fuzz(fuzz::Options {
+                    minutes: 3,
+                    target: target.map(str::to_owned),
+                    keep,
+                }),
+                false,
+            ))
+        };
+        assert_eq!(parse_line("fuzz --minutes 3"), options(None, false));
+        assert_eq!(
+            parse_line("fuzz --keep --target crl --minutes 3"),
+            options(Some("crl"), true)
+        );
+        for line in [
+            "fuzz",
+            "fuzz --minutes",
+            "fuzz --minutes 0",
+            "fuzz --minutes x",
+            "test --minutes 3",
+            "ci --target crl",
+        ] {
+            assert!(parse_line(line).is_err(), "{line}");
+        }
     }
 
     #[test]
