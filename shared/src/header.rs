@@ -189,6 +189,8 @@ impl FromStr for HeaderName {
             "authorization",
             "cookie",
             "content-type",
+            "expect",
+            "set-cookie",
         ];
         if framing
             .iter()

@@ -51,7 +51,7 @@ impl FromStr for Network {
             .parse()
             .map_err(|_| InvalidNetwork("no IP address before the slash"))?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
+        let prefix: u32 = match prefix {
             None => bits,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
                 .parse()
@@ -61,7 +61,14 @@ impl FromStr for Network {
         if prefix > bits {
             return Err(InvalidNetwork("a prefix longer than the address"));
         }
-        let network = Self { address, prefix };
+        let network = match (address.to_canonical(), prefix) {
+            // An IPv4 address in IPv6 form; peers are compared as IPv4.
+            (IpAddr::V4(mapped), 96..=128) if address.is_ipv6() => Self {
+                address: IpAddr::V4(mapped),
+                prefix: prefix.saturating_sub(96),
+            },
+            _ => Self { address, prefix },
+        };
         if network != network.masked() {
             return Err(InvalidNetwork("host bits set beyond the prefix"));
         }
@@ -152,6 +159,10 @@ mod tests {
             ("0.0.0.0/0", "203.0.113.9", true),
             ("0.0.0.0/0", "2001:db8::1", false),
             ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.1", true),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db8::1", true),

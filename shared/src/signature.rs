@@ -181,6 +181,15 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// The length of a hash in bytes.
+    const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     fn digest(self, message: &[u8]) -> Digest {
         let mut bytes = [0; 64];
         let len = match self {
@@ -215,7 +224,7 @@ fn copy(to: &mut [u8; 64], from: &[u8]) -> usize {
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2).
     RsaPkcs1(Hash),
-    /// RSASSA-PSS (RFC 8017 section 8.1), MGF1 with the same hash.
+    /// RSASSA-PSS (RFC 8017 section 8.1), MGF1 with the same hash and a salt as long as a hash.
     RsaPss {
         /// The hash of the message and of MGF1.
         hash: Hash,
@@ -350,10 +359,14 @@ fn parse_pss(algorithm: &AlgorithmIdentifierRef<'_>) -> Option<SignatureAlgorith
     };
     let mask = &parameters.mask_gen;
     let mask_hash = mask.parameters.as_ref()?.oid;
-    (mask.oid == MGF1 && mask_hash == parameters.hash.oid).then_some(SignatureAlgorithm::RsaPss {
-        hash,
-        salt_len: parameters.salt_len,
-    })
+    // RFC 8446 section 4.2.3 has it so for TLS; other lengths are in use by accident only.
+    let is_usual = usize::from(parameters.salt_len) == hash.len();
+    (mask.oid == MGF1 && mask_hash == parameters.hash.oid && is_usual).then_some(
+        SignatureAlgorithm::RsaPss {
+            hash,
+            salt_len: parameters.salt_len,
+        },
+    )
 }
 
 #[cfg(test)]

@@ -81,7 +81,10 @@ fn check_kind_is_accepted(kind: Kind, policy: &CertificatePolicy) -> Result<(), 
 fn check_dates(leaf: &LeafCert, policy: &CertificatePolicy, now: u64) -> Result<(), Reason> {
     let validity = leaf.validity();
     let skew = policy.clock_skew_seconds;
-    if now.saturating_add(skew) < validity.not_before {
+    if validity.not_after < validity.not_before {
+        // Never valid, whatever the skew.
+        Err(Reason::CertificateExpired)
+    } else if now.saturating_add(skew) < validity.not_before {
         Err(Reason::CertificateNotYetValid)
     } else if now.saturating_sub(skew) > validity.not_after {
         Err(Reason::CertificateExpired)

@@ -13,6 +13,7 @@ use crate::request::{
 };
 use crate::trust::Chain;
 use crate::wire::forwarded::{Format, InvalidCertificates};
+use crate::wire::thumbprint::Thumbprint;
 
 /// The longest fields that a connection remembers, in bytes: those of a chain of some certificates.
 /// Longer ones are read for each request, so that what a connection holds is bounded.
@@ -137,11 +138,27 @@ pub(super) fn presented<'a>(
                 Peer::TrustedProxy => forwarded(request, connection, name.as_str(), *format)?,
             };
             let (leaf, chain) = without_chain(read.ok_or(Reason::CertificateRequired)?);
+            check_is_no_proxys(&leaf, host)?;
+            // The host program has written the field itself, over what the proxy wrote.
+            if of_connection(&tls.client_certificate) == Some(leaf.thumbprint()) {
+                return Err(Reason::CertificateRequired);
+            }
             Ok(Presented {
                 leaf,
                 chain,
                 host_verdict: HostVerdict::Unavailable,
             })
+        }
+    }
+}
+
+/// The SHA-256 of the certificate that was presented on the connection, when that is known.
+fn of_connection(certificate: &ClientCertificate) -> Option<Thumbprint> {
+    match certificate {
+        ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
+        ClientCertificate::NotShown { digest } => *digest,
+        ClientCertificate::None | ClientCertificate::Malformed | ClientCertificate::TooLarge => {
+            None
         }
     }
 }
@@ -177,7 +194,7 @@ fn own_xfcc<'a>(
     connection: &'a Connection,
     tls: &Tls,
 ) -> Result<LeafAndChain<'a>, Reason> {
-    let of_connection = match &tls.client_certificate {
+    let presented = match &tls.client_certificate {
         ClientCertificate::NotShown { digest } => {
             digest.ok_or(Reason::HostUnsupported(MissingFact::CertificateDigest))?
         }
@@ -186,7 +203,7 @@ fn own_xfcc<'a>(
     let name = header::X_FORWARDED_CLIENT_CERT;
     let (leaf, chain) = forwarded(request, connection, name, Format::Xfcc)?
         .ok_or(Reason::HostUnsupported(MissingFact::ForwardedCertificate))?;
-    if leaf.thumbprint() == of_connection {
+    if leaf.thumbprint() == presented {
         Ok((leaf, chain))
     } else {
         Err(Reason::CertificateMalformed)

@@ -166,7 +166,7 @@ impl TrustSet {
         let Genuine {
             certificates,
             otherwise,
-        } = self.genuine(presented, work);
+        } = self.genuine(leaf, presented, work);
         let configured = self.intermediates.iter().map(|it| &it.der);
         let intermediates: Vec<CertificateDer<'_>> = configured
             .chain(certificates)
@@ -199,7 +199,12 @@ impl TrustSet {
     ///
     /// Only these take part in building a path: whoever presents certificates of his own making
     /// cannot make that search long.
-    fn genuine<'a>(&'a self, presented: &'a [Der], work: &mut Work<'a>) -> Genuine<'a> {
+    fn genuine<'a>(
+        &'a self,
+        leaf: &LeafCert,
+        presented: &'a [Der],
+        work: &mut Work<'a>,
+    ) -> Genuine<'a> {
         let mut candidates: Vec<(&'a Der, IssuerCert<'a>)> = presented
             .iter()
             .filter(|der| !self.holds(der))
@@ -228,13 +233,15 @@ impl TrustSet {
                     return true;
                 }
                 let Some(known) = keys.find_map(|key| certificate.verified_by(key, work)) else {
-                    genuine.otherwise = PathProblem::BadSignature;
+                    // Worth telling of one that pretends to be the leaf's issuer; others are beside the path.
+                    if certificate.subject() == leaf.issuer() {
+                        genuine.otherwise = PathProblem::BadSignature;
+                    }
                     return true;
                 };
                 work.remember(known);
-                match certificate.key() {
-                    Ok(key) => found.push((certificate.subject(), Cow::Owned(key))),
-                    Err(_) => work.note_unusable_key(),
+                if let Ok(key) = certificate.key() {
+                    found.push((certificate.subject(), Cow::Owned(key)));
                 }
                 genuine.certificates.push(der);
                 false

@@ -177,8 +177,8 @@ impl Revocation {
 
     /// Whether the certificate is not revoked; its newest list decides, and of equally new ones each.
     ///
-    /// A list that is dated ahead, or whose signer's certificate does not allow it to sign lists, can
-    /// revoke but not release.
+    /// Any list that the key signed can revoke: serial numbers are the issuer's own. To release, it has to
+    /// speak for the certificate, be in force, and come from a signer whose certificate allows it.
     pub(super) fn check(
         &self,
         subject: &Subject<'_>,
@@ -186,16 +186,17 @@ impl Revocation {
         time: u64,
         verifies: &dyn Fn(&RevocationList, &Signer<'_>) -> bool,
     ) -> Result<(), PathProblem> {
-        let speaks = |list: &&RevocationList| list.covers(subject) && verifies(list, signer);
+        let is_its =
+            |list: &&RevocationList| list.issuer() == subject.issuer && verifies(list, signer);
         let mut newest: Option<&RevocationList> = None;
-        for list in self.lists.iter().filter(speaks) {
+        for list in self.lists.iter().filter(is_its) {
             if newest.is_some_and(|newest| list.this_update < newest.this_update) {
                 break;
             }
             if list.revokes(subject.serial) {
                 return Err(PathProblem::Revoked);
             }
-            if signer.signs_lists && list.this_update <= time {
+            if list.covers(subject) && signer.signs_lists && list.this_update <= time {
                 newest = newest.filter(|newest| newest.next_update <= list.next_update);
                 newest = newest.or(Some(list));
             }
@@ -231,6 +232,9 @@ impl RevocationList {
         let next_update = raw.next_update.ok_or(InvalidRevocationList(
             "it does not say when the next one comes",
         ))?;
+        if next_update < raw.this_update {
+            return Err(InvalidRevocationList("it ends before it begins"));
+        }
         let scope = scope(raw.extensions, &der)?;
         Ok(Self {
             digest: Thumbprint::of(&der),
@@ -299,9 +303,6 @@ impl RevocationList {
 
     /// Whether the list speaks for the certificate (RFC 5280 section 6.3.3 (b)).
     fn covers(&self, subject: &Subject<'_>) -> bool {
-        if self.issuer() != subject.issuer {
-            return false;
-        }
         if self.scope.only.is_some_and(|only| only != subject.role) {
             return false;
         }

@@ -25,7 +25,7 @@ use crate::config::{
     TenantField, TrustedProxies,
 };
 use crate::endpoint::Profile;
-use crate::header::{self, HeaderName};
+use crate::header::{self, FieldClass, HeaderName};
 use crate::host_name::HostName;
 use crate::network::Network;
 use crate::secret::Secret;
@@ -251,6 +251,17 @@ fn check_proxies(host: &Host) -> Result<(), ConfigError> {
     } = &*host.trusted_proxies;
     let knows_none = networks.is_empty() && certificates.is_empty();
     let reads_field = matches!(host.certificates.source, Source::ProxyField { .. });
+    if let Source::ProxyField { name, .. } = &host.certificates.source {
+        let name = name.as_str();
+        let is_other = header::classify(name.as_bytes()) == FieldClass::Forwarding
+            || [header::CNAME_API_KEY, header::CLIENT_CERT_CHAIN].contains(&name);
+        if is_other {
+            return Err(ConfigError::new(
+                ".client_certificates.source.proxy_field",
+                format!("found `{name}`, which carries something else, expected another field"),
+            ));
+        }
+    }
     if reads_field && networks.iter().any(Network::is_everybody) {
         return Err(ConfigError::new(
             ".trusted_proxies",
