@@ -150,10 +150,11 @@ mod tests {
         let target = Target {
             name: "certificate",
             shape: Shape::Der,
+            changed: 1000,
             run: |bytes| assert!(bytes.len() % 7 != 3, "a bug"),
         };
         let folder = std::env::temp_dir().join(format!("auth-edge-fuzz-{}", std::process::id()));
-        let outcome = run(&target, 1000, 1, &folder).unwrap();
+        let outcome = run(&target, target.changed, 1, &folder).unwrap();
         let made = outcome.failures.last().unwrap();
         assert!(made.starts_with(&folder));
         assert_eq!(fs::read(made).unwrap().len() % 7, 3);

@@ -1,6 +1,6 @@
 //! Runs every target on its committed inputs and on changed ones, the same in every run.
 //!
-//! `replay [--failures FOLDER] [--executions N] [TARGET [FILE...]]`: with files, those alone are run.
+//! `replay [--failures FOLDER] [--changed N] [TARGET [FILE...]]`: with files, those alone are run.
 //! A target counts as one test in the last line.
 #![forbid(unsafe_code)]
 
@@ -12,14 +12,12 @@ use std::time::Instant;
 use auth_edge_fuzz::replay;
 use auth_edge_fuzz::targets::{self, Target};
 
-/// How many changed inputs a target gets unless told.
-const EXECUTIONS: u64 = 20_000;
 /// Any number; the same one makes every run the same.
 const SEED: u64 = 9440;
 
 struct Arguments {
     failures: PathBuf,
-    executions: u64,
+    changed: Option<u64>,
     target: Option<&'static Target>,
     files: Vec<PathBuf>,
 }
@@ -39,7 +37,7 @@ fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut found = Arguments {
         failures: std::env::temp_dir().join("auth-edge-fuzz-failures"),
-        executions: EXECUTIONS,
+        changed: None,
         target: None,
         files: Vec::new(),
     };
@@ -48,7 +46,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
             "--failures" => found.failures = value()?.into(),
-            "--executions" => found.executions = value()?.parse()?,
+            "--changed" => found.changed = Some(value()?.parse()?),
             option if option.starts_with("--") => {
                 return Err(format!("no option `{option}`").into());
             }
@@ -79,7 +77,8 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         .filter(|target| arguments.target.is_none_or(|only| only.name == target.name));
     for target in chosen {
         let start = Instant::now();
-        let outcome = replay::run(target, arguments.executions, SEED, &arguments.failures)?;
+        let changed = arguments.changed.unwrap_or(target.changed);
+        let outcome = replay::run(target, changed, SEED, &arguments.failures)?;
         println!(
             "{:12} {:6} executions, {:5.1} s",
             target.name,
