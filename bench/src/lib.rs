@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
+use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Config, Decision, Request, decide};
@@ -74,6 +74,8 @@ impl Case {
 /// A connection of a client with the certificate, read anew.
 fn connection(leaf: &[u8]) -> Connection {
     Connection::new(Transport::Tls(Box::new(Tls {
+        version: TlsVersion::Tls13,
+        cipher_suite: None,
         server_name: Some(ALIAS.into()),
         client_certificate: ClientCertificate::from_der(leaf.to_vec(), HostVerdict::Unavailable),
     })))

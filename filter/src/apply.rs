@@ -5,6 +5,7 @@ use std::fmt;
 use auth_edge::Decision;
 use auth_edge::edits::Edits;
 use auth_edge::refusal::Refusal;
+use auth_edge::reply::Reply;
 use auth_edge::request::Request;
 
 use crate::gather::Seen;
@@ -34,6 +35,11 @@ pub(crate) fn apply(
             counters.add_forwarded(host);
             counters.add_identity_claims(host, edits.identity_claims);
             Outcome::Forwarded
+        }
+        Decision::Respond(reply) => {
+            answer(host, &reply);
+            counters.add_answered(host);
+            Outcome::Answered
         }
         Decision::Refuse(refusal) => {
             refuse(host, counters, request, refusal, &id.to_string());
@@ -76,14 +82,17 @@ fn refuse(
     refusal: Refusal,
     id: &str,
 ) {
-    let reply = refusal.reply(request, id);
+    answer(host, &refusal.reply(request, id));
+    counters.add_refused(host, refusal.reason);
+    counters.add_identity_claims(host, refusal.identity_claims);
+    host.log_warning(&refusal.log_line(request, id));
+}
+
+fn answer(host: &impl Host, reply: &Reply) {
     let headers = reply
         .headers
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     host.answer(reply.status, headers, &reply.body);
-    counters.add_refused(host, refusal.reason);
-    counters.add_identity_claims(host, refusal.identity_claims);
-    host.log_warning(&refusal.log_line(request, id));
 }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, Transport,
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::wire::thumbprint::Thumbprint;
 
@@ -102,6 +103,9 @@ impl Seen {
 fn connection(host: &impl Host) -> Connection {
     Connection::new(match host.property(Property::TlsVersion) {
         Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
+            version: TlsVersion::from_name(&version),
+            // Envoy has no property for it.
+            cipher_suite: None,
             server_name: host
                 .property(Property::ServerName)
                 .filter(|name| !name.is_empty())

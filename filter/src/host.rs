@@ -175,6 +175,7 @@ fn environment(_name: &str) -> Option<String> {
 /// The counters of R-51, defined when a configuration is loaded so that each shows from zero.
 pub(crate) struct Counters {
     forwarded: u32,
+    answered: u32,
     refused: Vec<(&'static str, u32)>,
     identity_claims: u32,
     verifications: u32,
@@ -187,6 +188,7 @@ impl Counters {
     pub(crate) fn define(host: &impl Host) -> Self {
         Self {
             forwarded: host.define_counter("auth_edge.forwarded"),
+            answered: host.define_counter("auth_edge.answered"),
             refused: Reason::ALL
                 .iter()
                 .map(|reason| {
@@ -204,6 +206,11 @@ impl Counters {
     /// Counts a forwarded request.
     pub(crate) fn add_forwarded(&self, host: &impl Host) {
         host.add_to_counter(self.forwarded, 1);
+    }
+
+    /// Counts a request that the edge answered in the origin's place.
+    pub(crate) fn add_answered(&self, host: &impl Host) {
+        host.add_to_counter(self.answered, 1);
     }
 
     /// Counts a refused request.

@@ -28,7 +28,7 @@ use std::str::FromStr;
 
 use auth_edge::Request;
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Tls, Transport,
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Tls, TlsVersion, Transport,
 };
 use auth_edge::wire::cert_header::Encoding;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -185,6 +185,8 @@ impl Case {
             Shown::Missing(fact) => return Err(fact),
             Shown::Plain => Transport::Plain,
             Shown::Tls => Transport::Tls(Box::new(Tls {
+                version: TlsVersion::Tls13,
+                cipher_suite: None,
                 server_name: self.server_name.clone(),
                 client_certificate: self.client_certificate(),
             })),

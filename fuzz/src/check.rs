@@ -10,6 +10,7 @@ use auth_edge::decide::{VERDICT_SELF_SIGNED, VERDICT_SUCCESS};
 use auth_edge::edits::Edits;
 use auth_edge::host_name::HostName;
 use auth_edge::refusal::Refusal;
+use auth_edge::reply::Reply;
 use auth_edge::request::HostVerdict;
 use auth_edge::trust::MAX_INTERMEDIATES;
 use auth_edge::wire::cert_header::Encoding;
@@ -79,7 +80,17 @@ pub fn decision(case: &Case, request: &Request<'_>, config: &Config, decision: &
     );
     match decision {
         Decision::Refuse(refusal) => refused(request, refusal),
+        Decision::Respond(reply) => responded(reply),
         Decision::Forward(edits) => forwarded(case, request, config, edits),
+    }
+}
+
+/// What the edge answers in the origin's place can stand in a header section.
+fn responded(reply: &Reply) {
+    assert!([200, 308].contains(&reply.status));
+    for (name, value) in &reply.headers {
+        let is_visible = |byte: u8| (b' '..=b'~').contains(&byte);
+        assert!(value.bytes().all(is_visible), "{name}: {value}");
     }
 }
 

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::certificate::{AlternativeName, LeafCert};
+use crate::discovery::Discovery;
 use crate::endpoint::EndpointClass;
 use crate::header::{self, HeaderName};
 use crate::host_name::HostName;
@@ -60,7 +61,21 @@ pub struct Host {
     pub tenant: Option<TenantField>,
     /// The authorization server.
     pub origin: Origin,
-    /// The paths served on the alias.
+    /// Whether requests are served at all; ACME challenges are answered before that.
+    pub status: Status,
+    /// Whether client certificates are accepted on the custom domain itself.
+    pub same_host: Option<Presence>,
+    /// The only paths served on the custom domain; all without.
+    pub domain_paths: Option<Arc<BTreeSet<String>>>,
+    /// How metadata are written; those of the origin pass without.
+    pub discovery: Option<Arc<Discovery>>,
+    /// Answers to ACME challenges by token (R-40, RFC 8555 section 8.3).
+    pub acme_challenges: Arc<BTreeMap<String, String>>,
+    /// Who says whether a request came over TLS.
+    pub scheme: Scheme,
+    /// Which TLS connections are good enough.
+    pub tls: TlsPolicy,
+    /// The paths served with client certificates.
     pub alias_paths: Arc<[AliasPath]>,
     /// What is done with CORS preflights on these paths (R-12b).
     pub cors_preflight: CorsPreflight,
@@ -72,6 +87,59 @@ pub struct Host {
     pub trusted_proxies: Arc<TrustedProxies>,
     /// The field that carries the client's address.
     pub client_address_field: HeaderName,
+}
+
+/// Whether a host is served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// It is.
+    Active,
+    /// It is answered as one that is unknown.
+    Inactive,
+}
+
+/// Whether a client has to present a certificate on the custom domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// It may, and is forwarded without.
+    Optional,
+    /// It has to, on the paths for it.
+    Required,
+}
+
+/// Who says whether a request came over TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// The connection.
+    Connection,
+    /// Behind a trusted proxy its `x-forwarded-proto`.
+    TrustedProxy,
+}
+
+/// Which TLS connections are good enough.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsPolicy {
+    /// All that the host program accepts.
+    AsAccepted,
+    /// Those of the FAPI 2.0 Security Profile (section 5.2.1).
+    Fapi(Tls12),
+}
+
+/// What is done with TLS 1.2 under [`TlsPolicy::Fapi`], where the host program tells no cipher suite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tls12 {
+    /// It is refused.
+    Refused,
+    /// The host program accepts allowed suites only.
+    RestrictedByHost,
+}
+
+impl Host {
+    /// Whether some client certificates are accepted.
+    pub fn accepts_certificates(&self) -> bool {
+        let policy = &self.certificates;
+        policy.ca_signed.is_some() || policy.self_signed.is_some()
+    }
 }
 
 /// A tenant and the field it is sent in.
@@ -90,6 +158,8 @@ pub struct Origin {
     pub authority: String,
     /// What goes into `cname-api-key`.
     pub api_key: Option<Secret>,
+    /// What goes into `x-auth-edge-origin`, by which the host program chooses among its origins (R-6b).
+    pub route: Option<String>,
 }
 
 /// Proxies in front of the edge that are believed what they say of their clients.

@@ -2,6 +2,7 @@
 
 use crate::edits::Edits;
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 
 /// The outcome of [`crate::decide()`]; a host applies it and adds nothing of its own.
 #[derive(Debug, Eq, PartialEq)]
@@ -13,6 +14,8 @@ use crate::refusal::Refusal;
 pub enum Decision<'a> {
     /// The request goes to the origin, changed as the edits say.
     Forward(Edits<'a>),
-    /// The edge answers, and nothing goes to the origin.
+    /// The edge answers in the origin's place: a redirect, metadata, an ACME challenge.
+    Respond(Reply),
+    /// The edge refuses, and nothing goes to the origin.
     Refuse(Refusal),
 }

@@ -85,8 +85,8 @@ pub struct SetFields<'a> {
     fields: [Option<(&'a str, Value<'a>)>; SET_CAPACITY],
 }
 
-/// API key, client address, scheme, host, tenant, certificate and verdict.
-const SET_CAPACITY: usize = 7;
+/// API key, client address, scheme, host, origin, tenant, certificate and verdict.
+const SET_CAPACITY: usize = 8;
 
 impl<'a> SetFields<'a> {
     /// Sets the field, in place of one of the same name.

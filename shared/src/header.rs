@@ -19,6 +19,8 @@ pub const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
 pub const X_FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
 /// The client's address.
 pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// Which of several origins the request is for (R-6b); the host program removes it.
+pub const X_AUTH_EDGE_ORIGIN: &str = "x-auth-edge-origin";
 /// The scheme of the client's request.
 pub const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// The host name of the client's request.

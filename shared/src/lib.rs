@@ -61,6 +61,8 @@ pub mod verdict;
 
 pub mod config;
 
+pub mod discovery;
+
 pub mod request;
 
 pub mod edits;

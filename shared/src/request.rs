@@ -110,8 +110,34 @@ pub enum Transport {
 pub struct Tls {
     /// The server name the client asked for (RFC 6066 section 3), as it was sent; none when absent.
     pub server_name: Option<String>,
+    /// The version of TLS.
+    pub version: TlsVersion,
+    /// The cipher suite, by its name at IANA or in OpenSSL; none when the host program does not tell.
+    pub cipher_suite: Option<String>,
     /// What the client presented as its certificate.
     pub client_certificate: ClientCertificate,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// Any other, or one that nobody told.
+    Other,
+}
+
+impl TlsVersion {
+    /// The version of a name such as `TLSv1.3`.
+    pub fn from_name(name: &[u8]) -> Self {
+        match name {
+            b"TLSv1.3" => Self::Tls13,
+            b"TLSv1.2" => Self::Tls12,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The client certificate of a connection, read by [`LeafCert::parse`].

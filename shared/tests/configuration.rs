@@ -86,9 +86,9 @@ fn an_error_names_the_path_what_was_found_and_what_was_expected() {
     );
     refused(
         "/hosts/0/mtls",
-        json!("same_host"),
+        json!("on_the_moon"),
         "hosts[0].mtls",
-        "expected one of `alias` `off`",
+        "expected one of `alias` `same_host`",
     );
     refused(
         "/hosts/0/profile",

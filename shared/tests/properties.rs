@@ -4,7 +4,7 @@ use auth_edge::certificate::LeafCert;
 use auth_edge::header::{FieldClass, classify, folds_to_same};
 use auth_edge::host_name::HostName;
 use auth_edge::network::{Network, client_address};
-use auth_edge::request::{ClientCertificate, Connection, Request, Tls, Transport};
+use auth_edge::request::{ClientCertificate, Connection, Request, Tls, TlsVersion, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::cert_header::Encoding;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -141,6 +141,8 @@ proptest! {
         now in any::<u64>(),
     ) {
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
+            version: TlsVersion::Tls13,
+            cipher_suite: None,
                 server_name: server_name.map(|name| String::from_utf8_lossy(&name).into_owned()),
                 client_certificate: match certificate {
                     0 => ClientCertificate::None,
@@ -166,6 +168,9 @@ proptest! {
                 serde_json::from_str::<serde_json::Value>(&reply.body).unwrap();
                 serde_json::from_str::<serde_json::Value>(&refusal.log_line(&request, "id")).unwrap();
             }
+            Decision::Respond(reply) => {
+                prop_assert!([200, 308].contains(&reply.status));
+            }
             Decision::Forward(edits) => {
                 for (index, (name, _)) in fields.iter().enumerate() {
                     let passes = !edits.remove.contains(index);
@@ -181,6 +186,8 @@ proptest! {
 #[test]
 fn an_extended_connect_on_the_alias_is_an_upgrade() {
     let connection = Connection::new(Transport::Tls(Box::new(Tls {
+        version: TlsVersion::Tls13,
+        cipher_suite: None,
         server_name: Some("mtls.login.example.test".into()),
         client_certificate: ClientCertificate::None,
     })));
@@ -197,6 +204,7 @@ fn an_extended_connect_on_the_alias_is_an_upgrade() {
         };
         match decide(&request, &config(), 0, &mut VerdictCache::new()) {
             Decision::Refuse(refusal) => refusal.reason.code(),
+            Decision::Respond(_) => "answered",
             Decision::Forward(_) => "forwarded",
         }
     };

@@ -5,7 +5,9 @@ use std::cell::Cell;
 
 use auth_edge::certificate::LeafCert;
 use auth_edge::edits::Value;
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Request, Tls, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, HostVerdict, Request, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -48,6 +50,8 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
     for name in ["ca_client", "self_signed"] {
         let identity = pki.get(name).unwrap();
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
+            version: TlsVersion::Tls13,
+            cipher_suite: None,
             server_name: Some("mtls.login.example.test".into()),
             client_certificate: ClientCertificate::Parsed {
                 leaf: Box::new(LeafCert::parse(identity.leaf().to_vec()).unwrap()),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
+use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Config, Decision, Request, decide};
@@ -51,6 +51,8 @@ impl Client {
         Self {
             config,
             connection: Connection::new(Transport::Tls(Box::new(Tls {
+                version: TlsVersion::Tls13,
+                cipher_suite: None,
                 server_name: Some(ALIAS.into()),
                 client_certificate: leaf,
             }))),
@@ -96,6 +98,7 @@ impl Client {
         };
         match decide(&request, &self.config, now.try_into().unwrap(), verdicts) {
             Decision::Forward(_) => None,
+            Decision::Respond(_) => Some("answered"),
             Decision::Refuse(refusal) => {
                 // What Envoy writes itself claims nothing.
                 assert_eq!(refusal.identity_claims, 0);

@@ -3,6 +3,7 @@
 
 use auth_edge::edits::FieldSet;
 use auth_edge::refusal::Refusal;
+use auth_edge::reply::Reply;
 use auth_edge::request::{Connection, MissingFact};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::{Config, Decision, decide};
@@ -32,6 +33,7 @@ enum Applied {
         set: Vec<(String, String)>,
         identity_claims: u32,
     },
+    Respond(Reply),
     Refuse(Refusal),
 }
 
@@ -89,6 +91,7 @@ fn applied(
     let fields = case.borrowed_fields();
     match decide(&case.request(&fields, connection), config, now, cache) {
         Decision::Refuse(refusal) => Applied::Refuse(refusal),
+        Decision::Respond(reply) => Applied::Respond(reply),
         Decision::Forward(edits) => {
             let set = edits.set.iter();
             Applied::Forward {

@@ -1,11 +1,13 @@
 //! The one decision: a pure function of request, configuration and time.
 //!
-//! The bodies of [`edits_for`] and [`edits_on`] are the list of checks in the order of R-9; the first that fails
+//! The bodies of [`decision`] and [`decision_on`] are the list of checks in the order of R-9; the first that fails
 //! decides. Every `?` is a refusal.
 
 mod client;
 mod outside;
 mod presented;
+mod respond;
+mod scheme;
 
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -14,14 +16,14 @@ use core::net::IpAddr;
 use self::client::Client;
 use self::outside::{OutsideFields, Upgrade};
 use self::presented::Peer;
-use crate::config::{AliasPath, Config, CorsPreflight, Host, HostIndex, Surface};
+use crate::config::{AliasPath, Config, CorsPreflight, Host, HostIndex, Presence, Status, Surface};
 use crate::decision::Decision;
 use crate::edits::{Edits, SetFields, Value};
 use crate::endpoint::{self, EndpointClass};
 use crate::header;
 use crate::host_name::HostName;
 use crate::network;
-use crate::refusal::{ALLOWED_METHODS, InvalidHost, Reason, Refusal, ServerNameProblem};
+use crate::refusal::{InvalidHost, Methods, Reason, Refusal, ServerNameProblem};
 use crate::request::{ClientCertificate, Connection, Request, Tls, Transport};
 use crate::verdict::{Kind, VerdictCache};
 use crate::wire::thumbprint::Thumbprint;
@@ -41,15 +43,14 @@ pub fn decide<'a>(
     now: u64,
     verdicts: &mut VerdictCache,
 ) -> Decision<'a> {
-    match edits_for(request, config, now, verdicts) {
-        Ok(edits) => Decision::Forward(edits),
-        Err(failure) => Decision::Refuse(Refusal {
+    decision(request, config, now, verdicts).unwrap_or_else(|failure| {
+        Decision::Refuse(Refusal {
             reason: failure.reason,
             class: failure.class,
             thumbprint: failure.thumbprint.or_else(|| shown_thumbprint(request)),
             identity_claims: outside::identity_claims(request, config, failure.input),
-        }),
-    }
+        })
+    })
 }
 
 /// Why a request is refused, and what is known by then.
@@ -87,59 +88,79 @@ fn shown_thumbprint(request: &Request<'_>) -> Option<Thumbprint> {
     }
 }
 
-fn edits_for<'a>(
+fn decision<'a>(
     request: &Request<'a>,
     config: &'a Config,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Edits<'a>, Failure<'a>> {
+) -> Result<Decision<'a>, Failure<'a>> {
     let connection = request.connection.map_err(Reason::HostUnsupported)?;
     let name = host_name(request)?;
     let target = Target::parse(request)?;
-    let tls = protected(connection)?;
-    let (index, host, surface) = config.find(&name).ok_or(Reason::UnknownHost)?;
-    if surface == Surface::MtlsAlias {
+    let found = config.find(&name);
+    if let (Some((_, host, _)), Some(token)) = (found, respond::acme_token(target.path)) {
+        return Ok(Decision::Respond(respond::acme(request, host, token)?));
+    }
+    let active = found.filter(|(_, host, _)| host.status == Status::Active);
+    let peer = active.map(|(_, host, _)| presented::peer(request, connection, host, now));
+    let peer = peer.transpose()?.unwrap_or(Peer::Unknown);
+    if !scheme::is_https(request, connection, active.map(|(_, host, _)| host), peer) {
+        let surface = active.map(|(_, _, surface)| surface);
+        let reply = respond::to_https(request, &name, surface)?;
+        return Ok(Decision::Respond(reply));
+    }
+    let (index, host, surface) = active.ok_or(Reason::UnknownHost)?;
+    let tls = match &connection.transport {
+        Transport::Tls(tls) => Some(&**tls),
+        Transport::Plain => None,
+    };
+    scheme::check_policy(tls, host)?;
+    let presence = match surface {
+        Surface::MtlsAlias => Some(Presence::Required),
+        Surface::CustomDomain => host.same_host,
+    };
+    let mut input = [None, None];
+    if presence.is_some() {
         check_server_name(tls, &name)?;
         check_early_data(request)?;
+        input = presented::input_fields(host, peer);
     }
-    let peer = presented::peer(request, tls, host, now)?;
-    let input = match surface {
-        Surface::MtlsAlias => presented::input_fields(host, peer),
-        Surface::CustomDomain => [None, None],
-    };
     let place = Place {
         connection,
         tls,
         host,
         index,
         surface,
+        presence,
         peer,
         input,
     };
-    edits_on(&place, request, &target, config, now, verdicts)
+    decision_on(&place, request, &target, config, now, verdicts)
         .map_err(|failure| Failure { input, ..failure })
 }
 
 /// Where a request came to, and over what.
 struct Place<'a> {
     connection: &'a Connection,
-    tls: &'a Tls,
+    tls: Option<&'a Tls>,
     host: &'a Host,
     index: HostIndex,
     surface: Surface,
+    /// Whether certificates are asked for here; none where they are not.
+    presence: Option<Presence>,
     peer: Peer,
     input: [Option<&'a str>; 2],
 }
 
 /// What follows once the host is known.
-fn edits_on<'a>(
+fn decision_on<'a>(
     place: &Place<'a>,
     request: &Request<'a>,
     target: &Target<'_>,
     config: &Config,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Edits<'a>, Failure<'a>> {
+) -> Result<Decision<'a>, Failure<'a>> {
     let (host, surface) = (place.host, place.surface);
     let outside = OutsideFields::inspect(request, config, place.input)?;
     let is_upgrade = outside.upgrade == Upgrade::Requested || request.protocol.is_some();
@@ -147,24 +168,40 @@ fn edits_on<'a>(
         return Err(Reason::UpgradeNotAllowed.into());
     }
     check_method(request)?;
+    if surface == Surface::CustomDomain
+        && let Some(discovery) = &host.discovery
+        && respond::is_metadata(target.path)
+    {
+        let reply = respond::metadata(request, discovery, host)?;
+        return Ok(Decision::Respond(reply));
+    }
     target.check_path()?;
-    let client = match surface {
-        Surface::CustomDomain => Client::Anonymous,
-        Surface::MtlsAlias => {
-            let endpoint = target.endpoint(host)?;
-            client(place, request, now, verdicts).map_err(|failure| Failure {
+    let endpoint = match surface {
+        Surface::MtlsAlias => Some(target.endpoint(host)?),
+        Surface::CustomDomain => {
+            target.check_domain_path(host)?;
+            target.endpoint(host).ok()
+        }
+    };
+    let client = match (place.presence, endpoint, place.tls) {
+        (Some(presence), Some(endpoint), Some(tls)) => {
+            client(place, presence, tls, request, now, verdicts).map_err(|failure| Failure {
                 class: endpoint.class,
                 ..failure
             })?
         }
+        _ => Client::Anonymous,
     };
     let address = client_address(request, host, place.peer);
-    Ok(toward_origin(host, surface, address, client, outside))
+    let edits = toward_origin(host, surface, address, client, outside);
+    Ok(Decision::Forward(edits))
 }
 
-/// who the client is.
+/// who the client is, on a path for certificates.
 fn client<'a>(
     place: &Place<'a>,
+    presence: Presence,
+    tls: &'a Tls,
     request: &Request<'a>,
     now: u64,
     verdicts: &mut VerdictCache,
@@ -173,20 +210,16 @@ fn client<'a>(
     if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
         return Ok(Client::Anonymous);
     }
-    let presented = presented::presented(request, place.connection, place.tls, host, place.peer)?;
+    let presented = presented::presented(request, place.connection, tls, host, place.peer);
+    let presented = match (presented, presence) {
+        (Err(Reason::CertificateRequired), Presence::Optional) => return Ok(Client::Anonymous),
+        (presented, _) => presented?,
+    };
     let thumbprint = Some(presented.leaf.thumbprint());
     client::judge(presented, host, place.index, now, verdicts).map_err(|reason| Failure {
         thumbprint,
         ..reason.into()
     })
-}
-
-/// what the TLS handshake said, where there was one.
-fn protected(connection: &Connection) -> Result<&Tls, Reason> {
-    match &connection.transport {
-        Transport::Tls(tls) => Ok(tls),
-        Transport::Plain => Err(Reason::HttpsRequired),
-    }
 }
 
 /// the one host name of the request.
@@ -241,7 +274,21 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// R-11 on the alias: the listed path this is, byte for byte.
+    /// one of the paths of the custom domain, where there is a list of them.
+    fn check_domain_path(&self, host: &Host) -> Result<(), Reason> {
+        let Some(paths) = &host.domain_paths else {
+            return Ok(());
+        };
+        let is_listed =
+            |path: &[u8]| core::str::from_utf8(path).is_ok_and(|path| paths.contains(path));
+        if is_listed(self.path) && self.normalized_path.is_none_or(is_listed) {
+            Ok(())
+        } else {
+            Err(Reason::PathNotAllowed)
+        }
+    }
+
+    /// the path for certificates this is, byte for byte.
     fn endpoint<'h>(&self, host: &'h Host) -> Result<&'h AliasPath, Reason> {
         let is_path = |listed: &&AliasPath| {
             let listed = listed.path.as_bytes();
@@ -253,8 +300,8 @@ impl<'a> Target<'a> {
 }
 
 /// the connection was opened for this host, or its TLS policy may be another's.
-fn check_server_name(tls: &Tls, name: &HostName<'_>) -> Result<(), Reason> {
-    let problem = match &tls.server_name {
+fn check_server_name(tls: Option<&Tls>, name: &HostName<'_>) -> Result<(), Reason> {
+    let problem = match tls.and_then(|tls| tls.server_name.as_ref()) {
         None => ServerNameProblem::Absent,
         // A server name has no trailing dot (RFC 6066 section 3). Were one taken off here, a host program
         // that does not take it off could have chosen other TLS settings, and other roots, for it.
@@ -279,11 +326,10 @@ fn check_early_data(request: &Request<'_>) -> Result<(), Reason> {
 
 ///
 fn check_method(request: &Request<'_>) -> Result<(), Reason> {
-    let mut allowed = ALLOWED_METHODS.split(", ");
-    if allowed.any(|method| method.as_bytes() == request.method) {
+    if Methods::Forwarded.contain(request.method) {
         Ok(())
     } else {
-        Err(Reason::MethodNotAllowed)
+        Err(Reason::MethodNotAllowed(Methods::Forwarded))
     }
 }
 
@@ -342,6 +388,9 @@ fn toward_origin<'a>(
         _ => &host.custom_domain,
     };
     set.set(header::X_FORWARDED_HOST, Value::Borrowed(name.as_str()));
+    if let Some(route) = &host.origin.route {
+        set.set(header::X_AUTH_EDGE_ORIGIN, Value::Borrowed(route));
+    }
     if let Some(tenant) = &host.tenant {
         set.set(tenant.name.as_str(), Value::Borrowed(&tenant.value));
     }

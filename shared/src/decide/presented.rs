@@ -9,7 +9,7 @@ use crate::config::{CertificatePolicy, Host, PresentedChain, Source, VerifiedBy}
 use crate::header;
 use crate::refusal::{Reason, TooLarge};
 use crate::request::{
-    ClientCertificate, Connection, Forwarded, HostVerdict, MissingFact, Request, Tls,
+    ClientCertificate, Connection, Forwarded, HostVerdict, MissingFact, Request, Tls, Transport,
 };
 use crate::trust::Chain;
 use crate::wire::forwarded::{Format, InvalidCertificates};
@@ -38,7 +38,7 @@ pub(super) enum Peer {
 /// R-4b, R-6: by its address, or by a certificate of its own that is valid at `now`.
 pub(super) fn peer(
     request: &Request<'_>,
-    tls: &Tls,
+    connection: &Connection,
     host: &Host,
     now: u64,
 ) -> Result<Peer, Reason> {
@@ -50,6 +50,9 @@ pub(super) fn peer(
     if trusted.certificates.is_empty() {
         return Ok(Peer::Unknown);
     }
+    let Transport::Tls(tls) = &connection.transport else {
+        return Ok(Peer::Unknown);
+    };
     match &tls.client_certificate {
         ClientCertificate::Parsed { leaf, .. }
             if trusted.certificates.contains(leaf) && leaf.validity().contains(now) =>

@@ -11,16 +11,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 
-pub use self::reason::{InvalidHost, Reason, ServerNameProblem, TooLarge, UsageProblem};
+pub use self::reason::{InvalidHost, Methods, Reason, ServerNameProblem, TooLarge, UsageProblem};
 use crate::endpoint::EndpointClass;
 use crate::header;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::wire::json::object_of_texts;
 use crate::wire::thumbprint::Thumbprint;
-
-/// The methods the edge forwards, as `Allow` lists them.
-pub const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE";
 
 /// How much of a client's text a log line shows, in bytes.
 const LOGGED_BYTES: usize = 256;
@@ -50,8 +47,8 @@ impl Refusal {
             ("content-type", "application/json".to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
-        if self.reason == Reason::MethodNotAllowed {
-            headers.push(("allow", ALLOWED_METHODS.to_owned()));
+        if let Reason::MethodNotAllowed(methods) = self.reason {
+            headers.push(("allow", methods.allow().to_owned()));
         }
         headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
         let mut body = object_of_texts(&[

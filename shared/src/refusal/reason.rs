@@ -22,6 +22,10 @@ pub enum Reason {
     UnknownHost,
     /// the connection is not protected by TLS.
     HttpsRequired,
+    /// no ACME challenge with this token is open.
+    AcmeChallengeUnknown,
+    /// the TLS connection is not good enough for this host.
+    TlsPolicy,
     /// the TLS server name is not the host name.
     MisdirectedRequest(ServerNameProblem),
     /// R-10b: the request came in TLS early data.
@@ -30,8 +34,8 @@ pub enum Reason {
     InvalidConnectionHeader,
     /// R-5b: the request asks for another protocol.
     UpgradeNotAllowed,
-    /// the method is not one that is forwarded.
-    MethodNotAllowed,
+    /// the method is not one that is served here.
+    MethodNotAllowed(Methods),
     /// the path would not reach the origin as it was judged.
     InvalidPath,
     /// the path is not served on the mTLS alias.
@@ -70,6 +74,31 @@ pub enum Reason {
     CertificateTooLarge(TooLarge),
     /// The host program does not give the edge a fact it needs.
     HostUnsupported(MissingFact),
+}
+
+/// Which methods are served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Methods {
+    /// Those that are forwarded.
+    Forwarded,
+    /// Those that ask for what the edge itself has.
+    Read,
+}
+
+impl Methods {
+    /// As `Allow` lists them (RFC 9110 section 10.2.1).
+    pub const fn allow(self) -> &'static str {
+        match self {
+            Self::Forwarded => "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE",
+            Self::Read => "GET, HEAD",
+        }
+    }
+
+    /// Whether the method is among them.
+    pub fn contain(self, method: &[u8]) -> bool {
+        let mut methods = self.allow().split(", ");
+        methods.any(|allowed| allowed.as_bytes() == method)
+    }
 }
 
 /// What is wrong with the host name of a request.
@@ -129,7 +158,9 @@ impl Reason {
             Self::TooEarly => "too_early",
             Self::InvalidConnectionHeader => "invalid_connection_header",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::AcmeChallengeUnknown => "acme_challenge_unknown",
+            Self::TlsPolicy => "tls_policy",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::InvalidPath => "invalid_path",
             Self::PathNotAllowed => "path_not_allowed",
             Self::CertificateRequired => "certificate_required",
@@ -162,7 +193,9 @@ impl Reason {
         Self::TooEarly,
         Self::InvalidConnectionHeader,
         Self::UpgradeNotAllowed,
-        Self::MethodNotAllowed,
+        Self::AcmeChallengeUnknown,
+        Self::TlsPolicy,
+        Self::MethodNotAllowed(Methods::Forwarded),
         Self::InvalidPath,
         Self::PathNotAllowed,
         Self::CertificateRequired,
@@ -198,7 +231,9 @@ impl Reason {
     pub const fn rule(self) -> &'static str {
         match self {
             Self::InvalidHost(_) | Self::InvalidTarget | Self::UnknownHost => "R-1",
-            Self::MethodNotAllowed => "R-2",
+            Self::AcmeChallengeUnknown => "R-40",
+            Self::TlsPolicy => "R-52",
+            Self::MethodNotAllowed(_) => "R-2",
             Self::HttpsRequired => "R-3",
             Self::InvalidConnectionHeader | Self::UpgradeNotAllowed => "R-5b",
             Self::MisdirectedRequest(_) => "R-10",
@@ -248,7 +283,13 @@ impl Reason {
                 "Name in `Connection` only fields of the connection itself."
             }
             Self::UpgradeNotAllowed => "Do not ask for an upgrade on the mTLS alias.",
-            Self::MethodNotAllowed => "Use a method that `Allow` lists.",
+            Self::AcmeChallengeUnknown => {
+                "Put the challenge into `acme_challenges` of this host before the authority asks for it."
+            }
+            Self::TlsPolicy => {
+                "Use TLS 1.3, or a cipher suite of the FAPI 2.0 Security Profile; with `tls12`: `restricted_by_host` TLS 1.2 is left to the host program."
+            }
+            Self::MethodNotAllowed(_) => "Use a method that `Allow` lists.",
             Self::InvalidPath => {
                 "Send the path without `.` and `..` segments, encoded or not, and without backslashes."
             }
@@ -320,7 +361,9 @@ impl Reason {
                 "the connection field names a field that must not be removed"
             }
             Self::UpgradeNotAllowed => "protocol upgrades are not allowed here",
-            Self::MethodNotAllowed => "the method is not allowed here",
+            Self::AcmeChallengeUnknown => "there is no such challenge",
+            Self::TlsPolicy => "the TLS version or cipher suite is not allowed on this host",
+            Self::MethodNotAllowed(_) => "the method is not allowed here",
             Self::InvalidPath => "the path holds a dot segment or a backslash",
             Self::PathNotAllowed => "the path is not served on this host",
             Self::CertificateRequired => "a client certificate is required on this host",
@@ -380,9 +423,9 @@ impl Reason {
             | Self::InvalidConnectionHeader
             | Self::UpgradeNotAllowed
             | Self::InvalidPath => 400,
-            Self::HttpsRequired => 403,
-            Self::UnknownHost | Self::PathNotAllowed => 404,
-            Self::MethodNotAllowed => 405,
+            Self::HttpsRequired | Self::TlsPolicy => 403,
+            Self::UnknownHost | Self::PathNotAllowed | Self::AcmeChallengeUnknown => 404,
+            Self::MethodNotAllowed(_) => 405,
             Self::MisdirectedRequest(_) => 421,
             Self::TooEarly => 425,
             Self::HostUnsupported(_) => 503,

@@ -13,7 +13,7 @@ use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Setu
 use crate::origin::{Origin, Recorded};
 use crate::pki::Pki;
 use crate::process::Envoy;
-use crate::tls::{TlsOptions, connect};
+use crate::tls::{TlsOptions, TlsVersions, connect};
 use crate::wire::{WireError, WireRequest, WireResponse};
 use crate::{http1, http2};
 
@@ -209,6 +209,10 @@ impl Bench {
         let mut options = TlsOptions::new(&self.server_ca, vector.request.server_name());
         options.identity = identity.map(|name| pki.get(name)).transpose()?;
         options.alpn = &alpn;
+        options.versions = match vector.request.tls12 {
+            true => TlsVersions::Tls12,
+            false => TlsVersions::Tls13,
+        };
         let stream = connect(address, &options)?;
         match host {
             HostName::EnvoyHttp1 => Ok(http1::Client::new(stream).send(wire)?),

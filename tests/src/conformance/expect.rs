@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use super::vector::{API_KEY, Expect, Forward, ORIGIN, Refuse, filled_in};
+use super::vector::{API_KEY, Expect, Forward, ORIGIN, Refuse, Respond, filled_in};
 use crate::pki::Pki;
 use crate::wire::Fields;
 
@@ -61,6 +61,10 @@ pub fn compare(
             forwarded(expected, request, found, pki)
         }
         (Expect::Refuse(expected), Outcome::Answered(found)) => refused(expected, request, found),
+        (Expect::Respond(expected), Outcome::Answered(found)) => responded(expected, found),
+        (Expect::Respond(_), Outcome::Forwarded(_)) => {
+            Err("expected an answer, found it at the origin".into())
+        }
         (Expect::Forward(_), Outcome::Answered(found)) => Err(format!(
             "expected it to reach the origin, found an answer {}: {}",
             found.status,
@@ -70,6 +74,26 @@ pub fn compare(
         (Expect::Refuse(expected), Outcome::Forwarded(_)) => {
             Err(format!("expected `{}`, found it at the origin", expected.code).into())
         }
+    }
+}
+
+fn responded(expected: &Respond, found: &Answer) -> Result<(), Box<dyn Error>> {
+    differ("status", &expected.status, &found.status)?;
+    for (name, value) in &expected.headers {
+        let fields = found.headers.iter();
+        let named = fields.filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+        let values: Vec<_> = named
+            .map(|(_, value)| String::from_utf8_lossy(value))
+            .collect();
+        differ(name, &vec![value.as_str().into()], &values)?;
+    }
+    match &expected.json {
+        Some(json) => differ("body", json, &serde_json::from_slice(&found.body)?),
+        None => differ(
+            "body",
+            &expected.body.as_str(),
+            &&*String::from_utf8_lossy(&found.body),
+        ),
     }
 }
 
@@ -160,8 +184,9 @@ fn refused(
         &vec!["no-store".to_owned()],
         &values("cache-control"),
     )?;
-    let allow = match expected.status {
-        405 => vec!["GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE".to_owned()],
+    let allow = match (expected.status, &expected.allow) {
+        (_, Some(allow)) => vec![allow.clone()],
+        (405, None) => vec!["GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE".to_owned()],
         _ => Vec::new(),
     };
     differ("allow", &allow, &values("allow"))?;

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
+use auth_edge::reply::Reply;
+use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -36,6 +37,7 @@ pub fn expected(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Expected, Bo
         code: "host_unsupported".into(),
         status: 503,
         error: "temporarily_unavailable".into(),
+        allow: None,
         challenges: Vec::new(),
         description: None,
     });
@@ -62,6 +64,11 @@ pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn 
         Transport::Plain
     } else {
         Transport::Tls(Box::new(Tls {
+            version: match vector.request.tls12 {
+                true => TlsVersion::Tls12,
+                false => TlsVersion::Tls13,
+            },
+            cipher_suite: None,
             server_name: vector.request.server_name().map(str::to_owned),
             client_certificate: identity
                 .map_or(Ok(ClientCertificate::None), |it| certificate(it, shows))?,
@@ -101,22 +108,10 @@ pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn 
                 headers: kept.map(|(_, field)| field.clone()).chain(set).collect(),
             })
         }
+        Decision::Respond(reply) => Outcome::Answered(answer(reply, &wire)),
         Decision::Refuse(refusal) => {
             check_log(&refusal.log_line(&request, "native-1"), &wire)?;
-            let reply = refusal.reply(&request, "native-1");
-            Outcome::Answered(Answer {
-                status: reply.status,
-                headers: reply
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| (name.into(), value.into()))
-                    .collect(),
-                body: if wire.method == b"HEAD" {
-                    Vec::new()
-                } else {
-                    reply.body.into()
-                },
-            })
+            Outcome::Answered(answer(refusal.reply(&request, "native-1"), &wire))
         }
     })
 }
@@ -136,6 +131,23 @@ fn certificate(identity: &Identity, shows: Shows) -> Result<ClientCertificate, B
         identity.leaf().to_vec(),
         host_verdict,
     ))
+}
+
+/// What the client gets of a reply.
+fn answer(reply: Reply, wire: &WireRequest) -> Answer {
+    Answer {
+        status: reply.status,
+        headers: reply
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        body: if wire.method == b"HEAD" {
+            Vec::new()
+        } else {
+            reply.body.into()
+        },
+    }
 }
 
 /// a log line is JSON and holds no query and no header value.

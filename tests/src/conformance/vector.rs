@@ -124,6 +124,9 @@ pub struct Request {
     /// Whether the connection is without TLS.
     #[serde(default)]
     pub plain: bool,
+    /// Whether the connection is of TLS 1.2; it is of TLS 1.3 otherwise.
+    #[serde(default)]
+    pub tls12: bool,
 }
 
 fn some<'de, D: serde::Deserializer<'de>>(
@@ -146,8 +149,27 @@ fn alias() -> Option<String> {
 pub enum Expect {
     /// The origin gets it.
     Forward(Forward),
-    /// The edge answers it.
+    /// The edge answers it in the origin's place.
+    Respond(Respond),
+    /// The edge refuses it.
     Refuse(Refuse),
+}
+
+/// What the client is answered in the origin's place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The status.
+    pub status: u16,
+    /// Header fields, each of which has to be there once.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The body as text; none with `json`.
+    #[serde(default)]
+    pub body: String,
+    /// The body as JSON.
+    #[serde(default)]
+    pub json: Option<Value>,
 }
 
 /// What reaches the origin. Besides the fields named here, exactly `cname-api-key`,
@@ -180,6 +202,9 @@ pub struct Refuse {
     /// The `error` member; `invalid_request` unless given.
     #[serde(default = "invalid_request")]
     pub error: String,
+    /// The methods in `allow`, where they are not those that are forwarded.
+    #[serde(default)]
+    pub allow: Option<String>,
     /// The challenges in `www-authenticate`.
     #[serde(default)]
     pub challenges: Vec<String>,

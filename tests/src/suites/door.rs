@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, Transport};
+use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -72,6 +72,8 @@ impl Question<'_> {
             Err(why) => return Answer::NotLoaded(why.to_string()),
         };
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
+            version: TlsVersion::Tls13,
+            cipher_suite: None,
             server_name: Some(ALIAS.into()),
             client_certificate: self.client_certificate(),
         })));
@@ -98,6 +100,7 @@ impl Question<'_> {
         }
         match decision {
             Decision::Forward(_) => Answer::Forwarded,
+            Decision::Respond(reply) => Answer::NotLoaded(format!("answered {}", reply.status)),
             Decision::Refuse(refusal) => Answer::Refused(refusal.reason.code().into()),
         }
     }

@@ -1,16 +1,22 @@
 //! The configuration file as people write it, member by member.
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::authorities::{IntermediateText, ListText, RootText};
-use super::texts::{Authority, DnsPattern, NonEmpty, Path, SecretName, Serial, TenantName};
+use super::texts::{
+    Authority, DnsPattern, NonEmpty, Path, RouteName, SecretName, Serial, TenantName,
+};
 use crate::config::{AliasPath, CertificateFields, CertificatePolicy, TrustedProxies};
 use crate::header::HeaderName;
 use crate::host_name::HostName;
 use crate::network::Network;
 use crate::secret::Secret;
-use crate::wire::json::{Bounded, ConfigError, FromJson, Json, Text, choice, members, object};
+use crate::wire::json::{
+    Bounded, ConfigError, FromJson, Json, Text, choice, members, object, quoted,
+};
 use crate::wire::name::DistinguishedName;
 use crate::wire::thumbprint::Thumbprint;
 
@@ -19,6 +25,9 @@ pub const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
 /// The longest certificate field that can be configured, in bytes: servers commonly refuse a
 /// header section of more than 32 KiB.
 pub const MAX_CERTIFICATE_FIELD_BYTES: u64 = 32 * 1024;
+
+/// The longest time that metadata may be kept, in seconds.
+pub const MAX_DISCOVERY_AGE_SECONDS: u64 = 86_400;
 
 object! {
     /// The configuration of Auth Edge, one file for every host program.
@@ -56,6 +65,10 @@ macro_rules! settings {
                 tenant: Option<Text<TenantName>>,
                 /// The authorization server behind the domain.
                 origin: OriginEntry,
+                /// Whether the domain is served; `true` unless given. Otherwise it is answered as an unknown one, but for ACME challenges.
+                active: Option<bool>,
+                /// Answers to ACME challenges (RFC 8555 section 8.3): the key authorization for each token.
+                acme_challenges: Option<AcmeChallenges>,
                 $($(#[doc = $doc])* $member: Option<$type>,)*
             }
         }
@@ -90,6 +103,163 @@ settings! {
     client_ip_header: Text<HeaderName>,
     /// The field that carries the tenant to the origin.
     tenant_header: Text<HeaderName>,
+    /// The only paths served on the custom domain; all unless given.
+    domain_paths: Arc<PathSet>,
+    /// Who writes the metadata under `/.well-known/`; `forward` unless given for the profile `auth0`, `generate` for `generic`.
+    discovery: Arc<DiscoveryEntry>,
+    /// Who says whether a request came over TLS; `connection` unless given.
+    scheme_from: SchemeFrom,
+    /// Which TLS connections are good enough; all that the host program accepts unless given.
+    tls: TlsName,
+    /// What the host program is known to do about TLS 1.2, for `tls`: `fapi`.
+    tls12: Tls12Name,
+}
+
+choice! {
+    /// Who says whether a request came over TLS.
+    enum SchemeFrom {
+        /// The connection itself.
+        Connection = "connection",
+        /// A trusted proxy that ended TLS, in `x-forwarded-proto`; for the custom domain only.
+        TrustedProxy = "trusted_proxy",
+    }
+}
+
+choice! {
+    /// Which TLS connections are good enough.
+    enum TlsName {
+        /// TLS 1.3, and TLS 1.2 with the cipher suites of the FAPI 2.0 Security Profile.
+        Fapi = "fapi",
+    }
+}
+
+choice! {
+    /// What the host program does about TLS 1.2.
+    enum Tls12Name {
+        /// It accepts no other cipher suites than those of FAPI 2.0, which it does not tell one by one.
+        RestrictedByHost = "restricted_by_host",
+    }
+}
+
+/// Who writes the metadata of the authorization server (R-31).
+pub(super) enum DiscoveryEntry {
+    Forward,
+    Generate(GenerateEntry),
+}
+
+impl FromJson for DiscoveryEntry {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        match json {
+            Json::Text(text) if text == "forward" => Ok(Self::Forward),
+            Json::Text(text) if text == "generate" => Ok(Self::Generate(GenerateEntry::default())),
+            Json::Object(_) => GenerateEntry::from_json(json).map(Self::Generate),
+            _ => Err(json.unexpected("`forward`, `generate`, or an object")),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "oneOf": [
+            { "const": "forward", "description": "The origin's own pass." },
+            { "const": "generate", "description": "The edge writes them, from the profile's endpoints." },
+            GenerateEntry::schema(),
+        ] })
+    }
+}
+
+object! {
+    /// How the edge writes the metadata.
+    #[derive(Default)]
+    struct GenerateEntry {
+        /// How long an answer may be kept, in seconds; 300 unless given.
+        max_age_seconds: Option<Bounded<0, MAX_DISCOVERY_AGE_SECONDS>>,
+        /// Members that take the place of generated ones or stand beside them.
+        metadata: Option<Metadata>,
+    }
+}
+
+/// Members of the metadata: names, and values as JSON.
+pub(super) struct Metadata(pub(super) Vec<(String, String)>);
+
+impl FromJson for Metadata {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        let Json::Object(found) = json else {
+            return Err(json.unexpected("an object"));
+        };
+        let member = |(name, value): &(String, Json)| {
+            let written = value.written().ok_or_else(|| {
+                ConfigError::here("found a number that is not whole, expected another value")
+                    .in_member(name)
+            })?;
+            Ok((name.clone(), written))
+        };
+        found.iter().map(member).collect::<Result<_, _>>().map(Self)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "object" })
+    }
+}
+
+/// Paths, each once.
+pub(super) type PathSet = BTreeSet<String>;
+
+impl FromJson for PathSet {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        let paths: Vec<Text<Path>> = Vec::from_json(json)?;
+        if paths.is_empty() {
+            return Err(ConfigError::here("found no path, expected at least one"));
+        }
+        Ok(paths.into_iter().map(|path| path.0.0).collect())
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        Vec::<Text<Path>>::schema()
+    }
+}
+
+/// Key authorizations by token (RFC 8555 section 8.1).
+#[derive(Clone)]
+pub(super) struct AcmeChallenges(pub(super) Arc<BTreeMap<String, String>>);
+
+impl FromJson for AcmeChallenges {
+    fn from_json(json: &Json) -> Result<Self, ConfigError> {
+        let Json::Object(found) = json else {
+            return Err(json.unexpected("an object of texts"));
+        };
+        let mut challenges = BTreeMap::new();
+        for (token, value) in found {
+            let text = match value {
+                Json::Text(text) if is_key_authorization(token, text) => text.clone(),
+                _ => {
+                    let problem = "found no answer to an ACME challenge, expected a token of 1 to 128 base64url characters, and \
+                                   the key authorization that starts with it";
+                    return Err(ConfigError::here(problem).in_member(&quoted(token)));
+                }
+            };
+            challenges.insert(token.clone(), text);
+        }
+        Ok(Self(Arc::new(challenges)))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "object", "additionalProperties": { "type": "string" } })
+    }
+}
+
+/// RFC 8555 section 8.1: the token, a dot, and the thumbprint of the account's key.
+fn is_key_authorization(token: &str, text: &str) -> bool {
+    let is_base64url = |text: &str| {
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=128).contains(&text.len()) && text.bytes().all(is_digit)
+    };
+    let thumbprint = text
+        .strip_prefix(token)
+        .and_then(|rest| rest.strip_prefix('.'));
+    is_base64url(token) && thumbprint.is_some_and(is_base64url)
 }
 
 choice! {
@@ -107,6 +277,10 @@ choice! {
     enum Mtls {
         /// On a name of their own, the mTLS alias.
         Alias = "alias",
+        /// On the custom domain itself, on the paths for it; a request without one is forwarded without.
+        SameHost = "same_host",
+        /// On the custom domain itself, on the paths for it; a request without one is refused there.
+        SameHostRequired = "same_host_required",
         /// Nowhere.
         Off = "off",
     }
@@ -129,6 +303,8 @@ object! {
         host: Text<Authority>,
         /// The API key the origin demands in `cname-api-key`.
         api_key: Option<SecretSource>,
+        /// What the edge sends in `x-auth-edge-origin`, by which the host program chooses among several origins.
+        route: Option<Text<RouteName>>,
         /// What the origin compares when it matches a client certificate to a client; `subjects` unless given.
         matches: Option<OriginMatches>,
     }

@@ -16,21 +16,27 @@ use alloc::vec::Vec;
 
 use self::convert::preset_fields;
 use self::entries::{
-    File, HeadersPreset, HostEntry, Mtls, OriginMatches, Preflight, ProfileName, SecretSource,
-    Settings,
+    DiscoveryEntry, File, GenerateEntry, HeadersPreset, HostEntry, Mtls, OriginMatches, Preflight,
+    ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
 };
-pub use self::entries::{MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS};
+pub use self::entries::{
+    MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS, MAX_DISCOVERY_AGE_SECONDS,
+};
 use crate::config::{
-    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Source, Surface,
-    TenantField, TrustedProxies,
+    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Presence, Scheme, Source,
+    Status, Surface, TenantField, Tls12, TlsPolicy, TrustedProxies,
 };
+use crate::discovery::Discovery;
 use crate::endpoint::Profile;
 use crate::header::{self, FieldClass, HeaderName};
 use crate::host_name::HostName;
 use crate::network::Network;
 use crate::secret::Secret;
 pub use crate::wire::json::ConfigError;
-use crate::wire::json::{Bounded, FromJson, Json};
+use crate::wire::json::{Bounded, FromJson, Json, Text};
+
+/// How long metadata may be kept unless configured, in seconds.
+const DISCOVERY_AGE_SECONDS: u64 = 300;
 
 /// Reads a configuration file; `environment` gives the host program's secrets by name.
 pub fn parse(
@@ -113,10 +119,10 @@ impl Context<'_> {
             .certificate_headers
             .clone()
             .unwrap_or_else(|| Arc::new(preset_fields(HeadersPreset::Auth0)));
-        let certificates = match (&settings.client_certificates, &mtls_alias) {
-            (Some(policy), Some(_)) => Arc::clone(policy),
-            (_, None) => Arc::new(CertificatePolicy::default()),
-            (None, Some(_)) => {
+        let certificates = match (&settings.client_certificates, settings.mtls) {
+            (_, Some(Mtls::Off)) => Arc::new(CertificatePolicy::default()),
+            (Some(policy), _) => Arc::clone(policy),
+            (None, _) => {
                 return Err(ConfigError::new(
                     ".client_certificates",
                     "found nothing, expected which client certificates are accepted on the mTLS alias",
@@ -139,13 +145,39 @@ impl Context<'_> {
             Some(ProfileName::Auth0) | None => Profile::Auth0,
         };
         let host = Host {
-            custom_domain,
-            mtls_alias,
             tenant: tenant(entry, &settings)?,
             origin: Origin {
                 authority: entry.origin.host.0.0.clone(),
                 api_key: self.api_key(entry, profile)?,
+                route: entry
+                    .origin
+                    .route
+                    .as_ref()
+                    .map(|Text(route)| route.0.clone()),
             },
+            status: match entry.active {
+                Some(false) => Status::Inactive,
+                Some(true) | None => Status::Active,
+            },
+            same_host: match settings.mtls {
+                Some(Mtls::SameHost) => Some(Presence::Optional),
+                Some(Mtls::SameHostRequired) => Some(Presence::Required),
+                Some(Mtls::Alias | Mtls::Off) | None => None,
+            },
+            domain_paths: settings.domain_paths.clone(),
+            discovery: discovery(&settings, profile, &custom_domain)?,
+            acme_challenges: entry
+                .acme_challenges
+                .clone()
+                .map(|it| it.0)
+                .unwrap_or_default(),
+            scheme: match settings.scheme_from {
+                Some(SchemeFrom::TrustedProxy) => Scheme::TrustedProxy,
+                Some(SchemeFrom::Connection) | None => Scheme::Connection,
+            },
+            tls: tls_policy(&settings)?,
+            custom_domain,
+            mtls_alias,
             alias_paths: settings
                 .mtls_paths
                 .unwrap_or_else(|| profile_paths(profile)),
@@ -222,9 +254,9 @@ fn mtls_alias(
                     "found `mtls.` + the custom domain ({error}), expected a name that fits"
                 ))
             }),
-        (Mtls::Off, None) => Ok(None),
-        (Mtls::Off, Some(_)) => Err(at(
-            "found a name although `mtls` is `off`, expected none".into()
+        (Mtls::Off | Mtls::SameHost | Mtls::SameHostRequired, None) => Ok(None),
+        (Mtls::Off | Mtls::SameHost | Mtls::SameHostRequired, Some(_)) => Err(at(
+            "found a name although `mtls` is not `alias`, expected none".into(),
         )),
     }
 }
@@ -243,6 +275,60 @@ fn tenant(entry: &HostEntry, settings: &Settings) -> Result<Option<TenantField>,
     }
 }
 
+/// R-31: who writes the metadata.
+fn discovery(
+    settings: &Settings,
+    profile: Profile,
+    custom_domain: &HostName<'_>,
+) -> Result<Option<Arc<Discovery>>, ConfigError> {
+    let generated = GenerateEntry::default();
+    let entry = match (settings.discovery.as_deref(), profile) {
+        (Some(DiscoveryEntry::Forward), _) | (None, Profile::Auth0) => return Ok(None),
+        (Some(DiscoveryEntry::Generate(entry)), _) => entry,
+        (None, Profile::Generic) => &generated,
+    };
+    let overrides = entry
+        .metadata
+        .as_ref()
+        .map(|it| it.0.clone())
+        .unwrap_or_default();
+    let origin = format!("\"https://{custom_domain}");
+    let is_other_issuer = |(name, value): &(String, String)| {
+        let path = value.strip_prefix(&origin);
+        name == "issuer" && !path.is_some_and(|path| path.starts_with(['/', '"']))
+    };
+    if overrides.iter().any(is_other_issuer) {
+        return Err(ConfigError::new(
+            ".discovery.metadata.issuer",
+            format!(
+                "found another issuer, expected one that starts with `https://{custom_domain}`"
+            ),
+        ));
+    }
+    Ok(Some(Arc::new(Discovery {
+        profile,
+        max_age_seconds: entry
+            .max_age_seconds
+            .map_or(DISCOVERY_AGE_SECONDS, |age| age.0),
+        overrides,
+    })))
+}
+
+/// R-52: which TLS connections are good enough.
+fn tls_policy(settings: &Settings) -> Result<TlsPolicy, ConfigError> {
+    match (settings.tls, settings.tls12) {
+        (None, None) => Ok(TlsPolicy::AsAccepted),
+        (None, Some(_)) => Err(ConfigError::new(
+            ".tls12",
+            "found a member that has no effect without `tls`, expected both or none",
+        )),
+        (Some(TlsName::Fapi), None) => Ok(TlsPolicy::Fapi(Tls12::Refused)),
+        (Some(TlsName::Fapi), Some(Tls12Name::RestrictedByHost)) => {
+            Ok(TlsPolicy::Fapi(Tls12::RestrictedByHost))
+        }
+    }
+}
+
 /// A field of a proxy is read only when the proxy is known.
 fn check_proxies(host: &Host) -> Result<(), ConfigError> {
     let TrustedProxies {
@@ -250,6 +336,12 @@ fn check_proxies(host: &Host) -> Result<(), ConfigError> {
         certificates,
     } = &*host.trusted_proxies;
     let knows_none = networks.is_empty() && certificates.is_empty();
+    if knows_none && host.scheme == Scheme::TrustedProxy {
+        return Err(ConfigError::new(
+            ".trusted_proxies",
+            "found no proxy although `scheme_from` is `trusted_proxy`, expected whom to believe",
+        ));
+    }
     let reads_field = matches!(host.certificates.source, Source::ProxyField { .. });
     if let Source::ProxyField { name, .. } = &host.certificates.source {
         let name = name.as_str();
@@ -311,7 +403,7 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
 }
 
 fn profile_paths(profile: Profile) -> Arc<[AliasPath]> {
-    let endpoints = profile.alias_endpoints().iter().map(|endpoint| AliasPath {
+    let endpoints = profile.alias_endpoints().map(|endpoint| AliasPath {
         path: endpoint.path.into(),
         class: endpoint.class,
     });

@@ -56,6 +56,22 @@ impl FromStr for TenantName {
     }
 }
 
+/// The name of an origin among several.
+#[derive(Clone)]
+pub(super) struct RouteName(pub(super) String);
+
+impl Expected for RouteName {
+    const EXPECTED: &'static str = "1 to 64 letters, digits, `-`, `_` or `.`";
+}
+
+impl FromStr for RouteName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().map(|TenantName(name)| Self(name))
+    }
+}
+
 /// `NAME` or `NAME:PORT` of an origin.
 pub(super) struct Authority(pub(super) String);
 

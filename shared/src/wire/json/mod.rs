@@ -19,7 +19,7 @@ pub(crate) use self::read::described;
 pub(crate) use self::read::{
     Bounded, Expected, FromJson, Member, Text, choice, members, object, quoted,
 };
-pub(crate) use self::write::object_of_texts;
+pub(crate) use self::write::{Writer, array, object_of_texts, string};
 
 /// A JSON value (RFC 8259).
 pub(crate) enum Json {
