@@ -90,11 +90,13 @@ impl RootContext for Root {
                 ProxyWasm.log_info(&format!(
                     "auth_edge: configuration sha256 {digest} in force, custom domains: {hosts}"
                 ));
+                let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
+                warn_of_dates(&ProxyWasm, &config, loaded_at);
                 self.edge = Some(Rc::new(Edge {
                     config,
                     counters: Counters::define(&ProxyWasm),
                     state: RefCell::default(),
-                    loaded_at: ProxyWasm.now_nanoseconds().unwrap_or_default(),
+                    loaded_at,
                 }));
                 true
             }
@@ -112,6 +114,20 @@ impl RootContext for Root {
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         let edge = self.edge.clone()?;
         Some(Box::new(Stream { edge, context_id }))
+    }
+}
+
+/// How many host names a warning is written for.
+const WARNED_HOSTS: usize = 10;
+
+/// Tells the operator what clients would otherwise be the first to notice.
+fn warn_of_dates(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
+    let seconds = nanoseconds / 1_000_000_000;
+    for (name, authorities, lists) in config.out_of_date(seconds).take(WARNED_HOSTS) {
+        host.log_warning(&format!(
+            "auth_edge: {name}: authorities outside their dates: {authorities}, stale revocation lists: {lists}; \
+             certificates that depend on them are refused"
+        ));
     }
 }
 

@@ -364,6 +364,21 @@ impl Config {
         Some((*index, host, *surface))
     }
 
+    /// The custom domains with authorities that are not valid at `time` or lists that are stale then, and
+    /// how many of each: what a host program warns of when it loads a configuration.
+    pub fn out_of_date(
+        &self,
+        time: u64,
+    ) -> impl Iterator<Item = (&HostName<'static>, usize, usize)> {
+        self.hosts.iter().filter_map(move |host| {
+            let ca_signed = host.certificates.ca_signed.as_ref()?;
+            match ca_signed.trust.out_of_date(time) {
+                (0, 0) => None,
+                (authorities, lists) => Some((&host.custom_domain, authorities, lists)),
+            }
+        })
+    }
+
     /// How many hosts there are.
     pub fn len(&self) -> usize {
         self.hosts.len()

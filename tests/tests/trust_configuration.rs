@@ -107,6 +107,14 @@ fn authorities_are_read_in_pem_and_several_at_once() {
     let case = case();
     let bundle = ["ca", "ca_rsa"].map(|name| case.pki.authority(name).unwrap().pem());
     accepted(json!({ "roots": [bundle.join("\r\n")] }));
+    let written_by_tools = format!(
+        "Certificate:\n    Data:\n{}# the other\n{}",
+        bundle[0], bundle[1]
+    );
+    accepted(json!({ "roots": [written_by_tools] }));
+    let base64 = case.authority("ca");
+    let (first, second) = base64.split_at(64);
+    accepted(json!({ "roots": [format!("{first}\n{second}\n")] }));
     let with_leaf = bundle.join("") + &case.pki.get("ca_client").unwrap().leaf_pem();
     refused(
         json!({ "roots": [with_leaf] }),

@@ -293,3 +293,33 @@ fn a_refused_path_is_verified_once() {
     }
     assert_eq!(hostile.verdicts.verifications(), once);
 }
+
+/// A listener that writes only half of what is needed is not the client's fault.
+#[test]
+fn half_of_what_envoy_should_write_is_the_host_programs_fault() {
+    let pki = Pki::generate().unwrap();
+    let now = pki.generated_at();
+    let ca = pki.authority("ca").unwrap();
+    let client = leaf(ca, name("client"), now);
+    let encoded = encode_uri_component(&pem(&client, "CERTIFICATE"));
+    let ca_signed = json!({ "roots": [base64(ca.der())], "presented_chain": "envoy_xfcc" });
+    for (value, code) in [
+        (
+            format!("Hash=00;Cert=\"{encoded}\""),
+            Some("host_unsupported"),
+        ),
+        (
+            format!("Hash=00;Chain=\"{encoded}\""),
+            Some("host_unsupported"),
+        ),
+        (
+            format!("Hash=00;Cert=\"{encoded}\";Chain=\"{encoded}\""),
+            None,
+        ),
+    ] {
+        let config = config(json!({ "ca_signed": ca_signed }), json!([]));
+        let mut halved = Client::new(config, &client);
+        halved.fields.push((XFCC, value));
+        assert_eq!(halved.ask(now), code);
+    }
+}

@@ -114,7 +114,7 @@ pub(super) fn presented<'a>(
             check_is_no_proxys(leaf, host)?;
             let mut chain = Cow::Borrowed(Chain::EMPTY);
             if chain_from == PresentedChain::EnvoyXfcc {
-                chain = own_xfcc(request, connection, tls)?.1;
+                chain = own_xfcc(request, connection, tls, NeedsChain::Yes)?.1;
             }
             Ok(Presented {
                 leaf: Cow::Borrowed(leaf),
@@ -126,7 +126,11 @@ pub(super) fn presented<'a>(
             if matches!(tls.client_certificate, ClientCertificate::None) {
                 return Err(Reason::CertificateRequired);
             }
-            let (leaf, chain) = without_chain(own_xfcc(request, connection, tls)?);
+            let needs_chain = match chain_from {
+                PresentedChain::Unread => NeedsChain::No,
+                PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => NeedsChain::Yes,
+            };
+            let (leaf, chain) = without_chain(own_xfcc(request, connection, tls, needs_chain)?);
             check_is_no_proxys(&leaf, host)?;
             Ok(Presented {
                 leaf,
@@ -188,6 +192,13 @@ fn shown(certificate: &ClientCertificate) -> Result<(&LeafCert, HostVerdict), Re
     }
 }
 
+/// Whether the chain of the certificate is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NeedsChain {
+    Yes,
+    No,
+}
+
 type LeafAndChain<'a> = (Cow<'a, LeafCert>, Cow<'a, Chain>);
 
 /// R-4c: the field that the host program itself writes, which must show the certificate of this very
@@ -196,6 +207,7 @@ fn own_xfcc<'a>(
     request: &Request<'a>,
     connection: &'a Connection,
     tls: &Tls,
+    needs_chain: NeedsChain,
 ) -> Result<LeafAndChain<'a>, Reason> {
     let presented = match &tls.client_certificate {
         ClientCertificate::NotShown { digest } => {
@@ -204,6 +216,14 @@ fn own_xfcc<'a>(
         certificate => shown(certificate)?.0.thumbprint(),
     };
     let name = header::X_FORWARDED_CLIENT_CERT;
+    // What the host program was not told to write is not the client's fault.
+    let lacks = |key: &[u8]| {
+        let mut values = fields(request, Some(name));
+        values.all(|value| !value.windows(key.len()).any(|part| part == key))
+    };
+    if lacks(b"Cert=") || needs_chain == NeedsChain::Yes && lacks(b"Chain=") {
+        return Err(Reason::HostUnsupported(MissingFact::ForwardedCertificate));
+    }
     let (leaf, chain) = forwarded(request, connection, name, Format::Xfcc)?
         .ok_or(Reason::HostUnsupported(MissingFact::ForwardedCertificate))?;
     if leaf.thumbprint() == presented {

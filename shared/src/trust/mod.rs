@@ -278,6 +278,17 @@ impl TrustSet {
         self.keys.contains(key_thumbprint)
     }
 
+    /// How many authorities are not valid at `time`, and how many lists are stale then.
+    pub fn out_of_date(&self, time: u64) -> (usize, usize) {
+        let roots = self.roots.iter().map(|root| root.validity);
+        let validities = roots.chain(self.intermediates.iter().map(|it| it.validity));
+        let authorities = validities
+            .filter(|validity| !validity.contains(time))
+            .count();
+        let lists = self.revocation.as_ref().map_or(0, |it| it.stale(time));
+        (authorities, lists)
+    }
+
     /// What the configuration says of revocation.
     pub fn revocation(&self) -> Option<&Revocation> {
         self.revocation.as_ref()

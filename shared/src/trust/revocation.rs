@@ -167,6 +167,12 @@ impl Revocation {
         lists.flat_map(|list| [list.this_update, list.next_update])
     }
 
+    /// How many lists should have been followed by another one by then.
+    pub(super) fn stale(&self, time: u64) -> usize {
+        let lists = self.lists.iter();
+        lists.filter(|list| time >= list.next_update).count()
+    }
+
     /// What becomes of a certificate no list speaks for.
     pub(super) fn unknown(&self) -> Result<(), PathProblem> {
         match self.unknown {

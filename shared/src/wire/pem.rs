@@ -84,6 +84,31 @@ pub fn decode_all(text: &[u8], label: Label) -> Result<Vec<Vec<u8>>, InvalidPem>
     }
 }
 
+/// The DERs of the blocks in `text`, at least one; what stands around them is skipped, as RFC 7468
+/// section 2 has it and tools write it. A block with another label is an error.
+pub fn decode_blocks(text: &str, label: Label) -> Result<Vec<Vec<u8>>, InvalidPem> {
+    const BEGIN: &str = "-----BEGIN ";
+    let mut rest = text;
+    let mut all = Vec::new();
+    while let Some((_, after)) = rest.split_once(BEGIN) {
+        let (name, _) = after.split_once("-----").unwrap_or((after, ""));
+        let whole = [BEGIN, name, "-----"].concat();
+        if whole != label.begin() {
+            return Err(InvalidPem("it holds something of another kind"));
+        }
+        let (inner, left) = after
+            .split_once(label.end())
+            .ok_or(InvalidPem("does not end as it should"))?;
+        let block = [BEGIN, inner, label.end()].concat();
+        all.append(&mut decode_all(block.as_bytes(), label)?);
+        rest = left;
+    }
+    if all.is_empty() {
+        return Err(InvalidPem("does not start as it should"));
+    }
+    Ok(all)
+}
+
 impl fmt::Display for InvalidPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -114,6 +139,23 @@ mod tests {
             .replace(' ', "%20")
             .replace('\n', "%0A");
         assert_eq!(decode_one(encoded.as_bytes()), Ok(expected));
+    }
+
+    #[test]
+    fn text_around_blocks_is_skipped() {
+        let text = String::from("\u{feff}Certificate:\n  Data: 1\n")
+            + &pem("AA==")
+            + "# two\n"
+            + &pem("AQ==");
+        let all = decode_blocks(&text, Label::Certificate);
+        assert_eq!(all, Ok(std::vec![std::vec![0], std::vec![1]]));
+        let with_key =
+            text.clone() + "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        assert!(decode_blocks(&with_key, Label::Certificate).is_err());
+        assert!(decode_blocks(&text, Label::RevocationList).is_err());
+        assert!(decode_blocks("certificate", Label::Certificate).is_err());
+        let cut = text.trim_end().trim_end_matches('-');
+        assert!(decode_blocks(cut, Label::Certificate).is_err());
     }
 
     #[test]

@@ -71,15 +71,26 @@ fn read<T, E: fmt::Display>(
     let Json::Text(text) = json else {
         return Err(json.unexpected(&in_forms));
     };
-    let ders = if text.trim_ascii_start().starts_with('-') {
-        pem::decode_all(text.as_bytes(), label).map_err(|error| {
+    let is_url_encoded = text.starts_with("-----BEGIN%20");
+    let ders = if is_url_encoded || text.contains("-----BEGIN ") {
+        let blocks = match is_url_encoded {
+            true => pem::decode_all(text.as_bytes(), label),
+            false => pem::decode_blocks(text, label),
+        };
+        blocks.map_err(|error| {
             ConfigError::here(format!(
                 "found PEM that cannot be read ({error}), expected {in_forms}"
             ))
         })?
     } else {
-        let der = STANDARD.decode(text.trim_ascii()).map_err(|_| {
-            ConfigError::here(format!("found neither PEM nor base64, expected {in_forms}"))
+        let base64: Vec<u8> = text
+            .bytes()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
+        let der = STANDARD.decode(base64).map_err(|_| {
+            ConfigError::here(format!(
+                "found neither PEM nor base64, expected {in_forms}; it stands here itself, no file is read"
+            ))
         })?;
         vec![der]
     };
