@@ -195,6 +195,32 @@ fn a_revocation_list_has_to_be_complete_and_of_a_known_issuer() {
     }));
 }
 
+/// What a host program warns of when it loads a configuration.
+#[test]
+fn what_is_out_of_date_is_counted() {
+    let case = case();
+    let ca_signed = json!({
+        "roots": [case.authority("ca"), case.authority("root_expired")],
+        "crl": { "check": "leaf", "lists": [case.list("ca"), case.list("ca_expired")] },
+    });
+    let file = json!({
+        "version": 1,
+        "hosts": [{
+            "custom_domain": "login.example.test",
+            "profile": "generic",
+            "origin": { "host": "origin.example.test" },
+            "client_certificates": { "ca_signed": ca_signed },
+        }],
+    });
+    let config = config_json::parse(file.to_string().as_bytes(), &|_| None).unwrap();
+    let now = case.pki.generated_at().try_into().unwrap();
+    let found: Vec<(&str, usize, usize)> = config
+        .out_of_date(now)
+        .map(|(name, authorities, lists)| (name.as_str(), authorities, lists))
+        .collect();
+    assert_eq!(found, [("login.example.test", 1, 1)]);
+}
+
 #[test]
 fn what_the_host_program_verifies_has_no_path() {
     let case = case();
