@@ -188,6 +188,15 @@ impl ClientCertificate {
             },
         }
     }
+
+    /// SHA-256 over the DER of the certificate, readable or not shown; none when it is not known.
+    pub fn thumbprint(&self) -> Option<Thumbprint> {
+        match self {
+            Self::Parsed { leaf, .. } => Some(leaf.thumbprint()),
+            Self::NotShown { digest } => *digest,
+            Self::None | Self::Malformed | Self::TooLarge => None,
+        }
+    }
 }
 
 /// The largest certificate that is read, in bytes of DER.

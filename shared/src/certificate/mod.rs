@@ -332,7 +332,10 @@ fn public_key(key_info: &[u8]) -> Result<PublicKey, AlgorithmProblem> {
         .and_then(|info| PublicKey::parse(&info))
 }
 
-fn signature_algorithm(algorithm: &[u8]) -> Result<SignatureAlgorithm, AlgorithmProblem> {
+/// The algorithm of an AlgorithmIdentifier in DER.
+pub(crate) fn signature_algorithm(
+    algorithm: &[u8],
+) -> Result<SignatureAlgorithm, AlgorithmProblem> {
     AlgorithmIdentifierRef::from_der(algorithm)
         .map_err(|_| AlgorithmProblem::Unsupported("the signature algorithm is malformed"))
         .and_then(|algorithm| SignatureAlgorithm::parse(&algorithm))

@@ -40,15 +40,11 @@ pub(super) struct RawCertificate<'a> {
 
 impl<'a> RawCertificate<'a> {
     pub(super) fn parse(der: &'a [u8]) -> der::Result<Self> {
-        let mut outer = SliceReader::new(der)?;
-        let (signed, algorithm, signature) = outer.sequence(|reader| {
-            let signed = reader.tlv_bytes()?;
-            let algorithm = element(reader, Tag::Sequence)?;
-            let signature = BitStringRef::decode(reader)?;
-            Ok::<_, der::Error>((signed, algorithm, signature))
-        })?;
-        outer.finish()?;
-        let signature = signature.as_bytes().ok_or_else(malformed)?;
+        let Signed {
+            signed,
+            algorithm,
+            signature,
+        } = Signed::parse(der)?;
         let mut inner = SliceReader::new(signed)?;
         let parsed = inner.sequence(|reader| {
             Ok::<_, der::Error>(Self {
@@ -68,6 +64,35 @@ impl<'a> RawCertificate<'a> {
         })?;
         inner.finish()?;
         Ok(parsed)
+    }
+}
+
+/// What certificates (RFC 5280 section 4.1) and revocation lists (section 5.1) are on the outside.
+pub(crate) struct Signed<'a> {
+    /// The DER that was signed.
+    pub(crate) signed: &'a [u8],
+    /// The DER of the AlgorithmIdentifier.
+    pub(crate) algorithm: &'a [u8],
+    /// The bits of the signature.
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    /// Takes the whole of `der` apart; bytes left over are an error.
+    pub(crate) fn parse(der: &'a [u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new(der)?;
+        let (signed, algorithm, signature) = reader.sequence(|reader| {
+            let signed = reader.tlv_bytes()?;
+            let algorithm = element(reader, Tag::Sequence)?;
+            let signature = BitStringRef::decode(reader)?;
+            Ok::<_, der::Error>((signed, algorithm, signature))
+        })?;
+        reader.finish()?;
+        Ok(Self {
+            signed,
+            algorithm,
+            signature: signature.as_bytes().ok_or_else(malformed)?,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::header;
 use crate::host_name::HostName;
 use crate::network;
 use crate::refusal::{InvalidHost, Methods, Reason, Refusal, ServerNameProblem};
-use crate::request::{ClientCertificate, Connection, Request, Tls, Transport};
+use crate::request::{Connection, Request, Tls, Transport};
 use crate::verdict::{Kind, VerdictCache};
 use crate::wire::thumbprint::Thumbprint;
 
@@ -78,13 +78,7 @@ impl From<Reason> for Failure<'_> {
 fn shown_thumbprint(request: &Request<'_>) -> Option<Thumbprint> {
     match &request.connection.ok()?.transport {
         Transport::Plain => None,
-        Transport::Tls(tls) => match &tls.client_certificate {
-            ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
-            ClientCertificate::NotShown { digest } => *digest,
-            ClientCertificate::None
-            | ClientCertificate::Malformed
-            | ClientCertificate::TooLarge => None,
-        },
+        Transport::Tls(tls) => tls.client_certificate.thumbprint(),
     }
 }
 

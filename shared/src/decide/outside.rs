@@ -38,8 +38,7 @@ impl OutsideFields {
         for (index, (name, _)) in request.fields.iter().enumerate() {
             match Self::class(name, config) {
                 FieldClass::EndToEnd => continue,
-                FieldClass::Identity
-                    if input.into_iter().flatten().any(|input| is(name, input)) => {}
+                FieldClass::Identity if is_input(name, input) => {}
                 FieldClass::Identity => {
                     outside.identity_claims = outside.identity_claims.saturating_add(1);
                 }
@@ -98,8 +97,9 @@ impl OutsideFields {
     }
 }
 
-fn is(name: &[u8], other: &str) -> bool {
-    name.eq_ignore_ascii_case(other.as_bytes())
+fn is_input(name: &[u8], input: [Option<&str>; 2]) -> bool {
+    let mut input = input.into_iter().flatten();
+    input.any(|input| name.eq_ignore_ascii_case(input.as_bytes()))
 }
 
 /// How many fields claim an identity, of a request that is refused.
@@ -108,12 +108,11 @@ pub(super) fn identity_claims(
     config: &Config,
     input: [Option<&str>; 2],
 ) -> u32 {
-    let is_input = |name: &[u8]| input.into_iter().flatten().any(|input| is(name, input));
     let is_claim = |name: &[u8]| OutsideFields::class(name, config) == FieldClass::Identity;
     let claims = request
         .fields
         .iter()
-        .filter(|(name, _)| is_claim(name) && !is_input(name))
+        .filter(|(name, _)| is_claim(name) && !is_input(name, input))
         .count();
     u32::try_from(claims).unwrap_or(u32::MAX)
 }

@@ -13,7 +13,6 @@ use crate::request::{
 };
 use crate::trust::Chain;
 use crate::wire::forwarded::{Format, InvalidCertificates};
-use crate::wire::thumbprint::Thumbprint;
 
 /// The longest fields that a connection remembers, in bytes: those of a chain of some certificates.
 /// Longer ones are read for each request, so that what a connection holds is bounded.
@@ -104,7 +103,7 @@ pub(super) fn presented<'a>(
         Some(VerifiedBy::Edge(chain)) => chain,
         Some(VerifiedBy::Host) | None => PresentedChain::Unread,
     };
-    let without_chain = |(leaf, chain)| match chain_from {
+    let without_unread = |(leaf, chain)| match chain_from {
         PresentedChain::Unread => (leaf, Cow::Borrowed(Chain::EMPTY)),
         PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => (leaf, chain),
     };
@@ -114,7 +113,7 @@ pub(super) fn presented<'a>(
             check_is_no_proxys(leaf, host)?;
             let mut chain = Cow::Borrowed(Chain::EMPTY);
             if chain_from == PresentedChain::EnvoyXfcc {
-                chain = own_xfcc(request, connection, tls, NeedsChain::Yes)?.1;
+                chain = own_xfcc(request, connection, tls, chain_from)?.1;
             }
             Ok(Presented {
                 leaf: Cow::Borrowed(leaf),
@@ -126,11 +125,7 @@ pub(super) fn presented<'a>(
             if matches!(tls.client_certificate, ClientCertificate::None) {
                 return Err(Reason::CertificateRequired);
             }
-            let needs_chain = match chain_from {
-                PresentedChain::Unread => NeedsChain::No,
-                PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => NeedsChain::Yes,
-            };
-            let (leaf, chain) = without_chain(own_xfcc(request, connection, tls, needs_chain)?);
+            let (leaf, chain) = without_unread(own_xfcc(request, connection, tls, chain_from)?);
             check_is_no_proxys(&leaf, host)?;
             Ok(Presented {
                 leaf,
@@ -144,10 +139,10 @@ pub(super) fn presented<'a>(
                 Peer::Unknown => None,
                 Peer::TrustedProxy => forwarded(request, connection, name.as_str(), *format)?,
             };
-            let (leaf, chain) = without_chain(read.ok_or(Reason::CertificateRequired)?);
+            let (leaf, chain) = without_unread(read.ok_or(Reason::CertificateRequired)?);
             check_is_no_proxys(&leaf, host)?;
             // The host program has written the field itself, over what the proxy wrote.
-            if of_connection(&tls.client_certificate) == Some(leaf.thumbprint()) {
+            if tls.client_certificate.thumbprint() == Some(leaf.thumbprint()) {
                 return Err(Reason::CertificateRequired);
             }
             Ok(Presented {
@@ -155,17 +150,6 @@ pub(super) fn presented<'a>(
                 chain,
                 host_verdict: HostVerdict::Unavailable,
             })
-        }
-    }
-}
-
-/// The SHA-256 of the certificate that was presented on the connection, when that is known.
-fn of_connection(certificate: &ClientCertificate) -> Option<Thumbprint> {
-    match certificate {
-        ClientCertificate::Parsed { leaf, .. } => Some(leaf.thumbprint()),
-        ClientCertificate::NotShown { digest } => *digest,
-        ClientCertificate::None | ClientCertificate::Malformed | ClientCertificate::TooLarge => {
-            None
         }
     }
 }
@@ -192,13 +176,6 @@ fn shown(certificate: &ClientCertificate) -> Result<(&LeafCert, HostVerdict), Re
     }
 }
 
-/// Whether the chain of the certificate is asked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum NeedsChain {
-    Yes,
-    No,
-}
-
 type LeafAndChain<'a> = (Cow<'a, LeafCert>, Cow<'a, Chain>);
 
 /// R-4c: the field that the host program itself writes, which must show the certificate of this very
@@ -207,7 +184,7 @@ fn own_xfcc<'a>(
     request: &Request<'a>,
     connection: &'a Connection,
     tls: &Tls,
-    needs_chain: NeedsChain,
+    chain_from: PresentedChain,
 ) -> Result<LeafAndChain<'a>, Reason> {
     let presented = match &tls.client_certificate {
         ClientCertificate::NotShown { digest } => {
@@ -221,7 +198,7 @@ fn own_xfcc<'a>(
         let mut values = fields(request, Some(name));
         values.all(|value| !value.windows(key.len()).any(|part| part == key))
     };
-    if lacks(b"Cert=") || needs_chain == NeedsChain::Yes && lacks(b"Chain=") {
+    if lacks(b"Cert=") || chain_from != PresentedChain::Unread && lacks(b"Chain=") {
         return Err(Reason::HostUnsupported(MissingFact::ForwardedCertificate));
     }
     let (leaf, chain) = forwarded(request, connection, name, Format::Xfcc)?

@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 pub(crate) use self::path::ListSignatures;
 pub use self::path::{PathLength, PathProblem, Verification};
 pub use self::public_roots::READ_ON as PUBLIC_ROOTS_READ_ON;
+use self::revocation::Signer;
 pub use self::revocation::{
     Depth, InvalidRevocationList, MAX_LIST_BYTES, Revocation, RevocationList, Tolerance,
 };
@@ -96,7 +97,6 @@ pub struct Root {
     der: Der,
     anchor: TrustAnchor<'static>,
     facts: Facts,
-    validity: Validity,
     path_len: Option<u64>,
     constrains_email: bool,
 }
@@ -106,7 +106,6 @@ pub struct Root {
 pub struct Intermediate {
     der: Der,
     facts: Facts,
-    validity: Validity,
 }
 
 /// What is asked of a configured authority, whatever it is.
@@ -116,6 +115,7 @@ struct Facts {
     key: PublicKey,
     key_thumbprint: Thumbprint,
     signs_revocation_lists: bool,
+    validity: Validity,
 }
 
 /// The certificate cannot stand in a configuration; holds why.
@@ -160,7 +160,16 @@ impl Facts {
             key,
             key_thumbprint: certificate.key_thumbprint(),
             signs_revocation_lists: certificate.signs_revocation_lists(),
+            validity: certificate.validity(),
         })
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        Signer {
+            key: &self.key,
+            key_thumbprint: self.key_thumbprint,
+            signs_lists: self.signs_revocation_lists,
+        }
     }
 }
 
@@ -176,7 +185,7 @@ impl Root {
     pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
         let certificate = parse(&der)?;
         let facts = Facts::read(&certificate)?;
-        let (validity, path_len) = (certificate.validity(), certificate.path_len());
+        let path_len = certificate.path_len();
         let constrains_email = certificate.constrains_email();
         let der = Der::from(der);
         check_extensions(&der)?;
@@ -187,7 +196,6 @@ impl Root {
             der,
             anchor,
             facts,
-            validity,
             path_len,
             constrains_email,
         })
@@ -205,14 +213,9 @@ impl Intermediate {
     pub fn new(der: Vec<u8>) -> Result<Self, InvalidAuthority> {
         let certificate = parse(&der)?;
         let facts = Facts::read(&certificate)?;
-        let validity = certificate.validity();
         let der = Der::from(der);
         check_extensions(&der)?;
-        Ok(Self {
-            der,
-            facts,
-            validity,
-        })
+        Ok(Self { der, facts })
     }
 }
 
@@ -237,19 +240,23 @@ impl TrustSet {
         for intermediate in &intermediates {
             digest.add(b"intermediate", &intermediate.der);
         }
-        let authorities = roots.iter().map(|root| &root.facts);
-        let authorities = authorities.chain(intermediates.iter().map(|it| &it.facts));
-        let validities = roots.iter().map(|root| root.validity);
-        let validities = validities.chain(intermediates.iter().map(|it| it.validity));
-        Self {
-            steps: validities.flat_map(Validity::steps).collect(),
-            keys: authorities.map(|facts| facts.key_thumbprint).collect(),
+        let mut set = Self {
             anchors: roots.iter().map(|root| root.anchor.clone()).collect(),
             digest: Some(digest.finish()),
             roots,
             intermediates,
-            revocation: None,
-        }
+            ..Self::default()
+        };
+        set.keys = set.authorities().map(|it| it.key_thumbprint).collect();
+        let steps = set.authorities().flat_map(|it| it.validity.steps());
+        set.steps = steps.collect();
+        set
+    }
+
+    /// The roots, then the intermediates.
+    fn authorities(&self) -> impl Iterator<Item = &Facts> {
+        let roots = self.roots.iter().map(|root| &root.facts);
+        roots.chain(self.intermediates.iter().map(|it| &it.facts))
     }
 
     /// The same set with revocation lists.
@@ -280,11 +287,8 @@ impl TrustSet {
 
     /// How many authorities are not valid at `time`, and how many lists are stale then.
     pub fn out_of_date(&self, time: u64) -> (usize, usize) {
-        let roots = self.roots.iter().map(|root| root.validity);
-        let validities = roots.chain(self.intermediates.iter().map(|it| it.validity));
-        let authorities = validities
-            .filter(|validity| !validity.contains(time))
-            .count();
+        let authorities = self.authorities();
+        let authorities = authorities.filter(|it| !it.validity.contains(time)).count();
         let lists = self.revocation.as_ref().map_or(0, |it| it.stale(time));
         (authorities, lists)
     }
@@ -296,9 +300,7 @@ impl TrustSet {
 
     /// The configured authorities of a name, the DER of an RDNSequence.
     fn named<'a>(&'a self, subject: &'a [u8]) -> impl Iterator<Item = &'a Facts> {
-        let roots = self.roots.iter().map(|root| &root.facts);
-        let all = roots.chain(self.intermediates.iter().map(|it| &it.facts));
-        all.filter(move |facts| facts.subject == subject)
+        self.authorities().filter(move |it| it.subject == subject)
     }
 
     /// Whether the certificate itself is configured.

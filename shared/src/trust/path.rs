@@ -216,9 +216,8 @@ impl TrustSet {
         };
         // By name and key: first the configured authorities, then those that the round before has found,
         // so that no certificate is tried with a key twice.
-        let configured = self.roots.iter().map(|root| &root.facts);
-        let configured = configured.chain(self.intermediates.iter().map(|it| &it.facts));
-        let mut signers: Vec<(&[u8], Cow<'_, PublicKey>)> = configured
+        let mut signers: Vec<(&[u8], Cow<'_, PublicKey>)> = self
+            .authorities()
             .map(|facts| (facts.subject.as_slice(), Cow::Borrowed(&facts.key)))
             .collect();
         while !signers.is_empty() {
@@ -261,7 +260,7 @@ impl TrustSet {
         lists: &RefCell<&mut dyn ListSignatures>,
     ) -> Result<(), Error> {
         let root = self.root(path).ok_or(Error::UnknownIssuer)?;
-        check_dates(root.validity, time)?;
+        check_dates(root.facts.validity, time)?;
         let intermediates: Vec<CertificateDer<'_>> = path
             .intermediate_certificates()
             .map(|certificate| certificate.der())
@@ -290,11 +289,6 @@ impl TrustSet {
         if let Some(revocation) = &self.revocation {
             let verifies =
                 |list: &RevocationList, signer: &Signer<'_>| signs_list(list, signer, work, lists);
-            let root_key = Signer {
-                key: &root.facts.key,
-                key_thumbprint: root.facts.key_thumbprint,
-                signs_lists: root.facts.signs_revocation_lists,
-            };
             let keys: Vec<PublicKey> = intermediates
                 .iter()
                 .map(|it| it.key().map_err(|_| Error::MalformedExtensions))
@@ -306,7 +300,7 @@ impl TrustSet {
                     key_thumbprint: certificate.key_thumbprint(),
                     signs_lists: certificate.signs_revocation_lists(),
                 })
-                .chain([root_key])
+                .chain([root.facts.signer()])
                 .collect();
             let authorities = intermediates.iter().map(Subject::from_issuer);
             let subjects = core::iter::once(Subject::from_leaf(leaf)).chain(authorities);
@@ -347,13 +341,8 @@ impl TrustSet {
             let subject = Subject::from_leaf(leaf);
             let mut is_vouched_for = false;
             for facts in self.named(leaf.issuer()) {
-                let signer = Signer {
-                    key: &facts.key,
-                    key_thumbprint: facts.key_thumbprint,
-                    signs_lists: facts.signs_revocation_lists,
-                };
                 is_vouched_for = true;
-                match revocation.check(&subject, &signer, time, &verifies) {
+                match revocation.check(&subject, &facts.signer(), time, &verifies) {
                     Ok(()) => {}
                     // That it is revoked outweighs that another key's list is missing.
                     Err(PathProblem::Revoked) => result = Err(PathProblem::Revoked),

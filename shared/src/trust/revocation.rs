@@ -9,14 +9,15 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use der::asn1::{AnyRef, BitStringRef};
+use der::asn1::AnyRef;
 use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
-use x509_cert::spki::AlgorithmIdentifierRef;
 use x509_cert::time::Time;
 
 use super::PathProblem;
-use crate::certificate::raw::{Extension, context, element, list, malformed};
-use crate::certificate::{IssuerCert, LeafCert, range_in, without_leading_zeros};
+use crate::certificate::raw::{Extension, Signed, context, element, list, malformed};
+use crate::certificate::{
+    IssuerCert, LeafCert, range_in, signature_algorithm, without_leading_zeros,
+};
 use crate::signature::{PublicKey, SignatureAlgorithm};
 use crate::wire::thumbprint::{Digest, Thumbprint};
 
@@ -229,12 +230,8 @@ impl RevocationList {
         if raw.algorithm != raw.signed_algorithm {
             return Err(InvalidRevocationList("two different signature algorithms"));
         }
-        let algorithm = AlgorithmIdentifierRef::from_der(raw.algorithm)
-            .ok()
-            .and_then(|algorithm| SignatureAlgorithm::parse(&algorithm).ok())
-            .ok_or(InvalidRevocationList(
-                "its signature algorithm is not supported",
-            ))?;
+        let algorithm = signature_algorithm(raw.algorithm)
+            .map_err(|_| InvalidRevocationList("its signature algorithm is not supported"))?;
         let next_update = raw.next_update.ok_or(InvalidRevocationList(
             "it does not say when the next one comes",
         ))?;
@@ -346,15 +343,11 @@ struct RawList<'a> {
 
 impl<'a> RawList<'a> {
     fn parse(der: &'a [u8]) -> der::Result<Self> {
-        let mut outer = SliceReader::new(der)?;
-        let (signed, algorithm, signature) = outer.sequence(|reader| {
-            let signed = reader.tlv_bytes()?;
-            let algorithm = element(reader, Tag::Sequence)?;
-            let signature = BitStringRef::decode(reader)?;
-            Ok::<_, der::Error>((signed, algorithm, signature))
-        })?;
-        outer.finish()?;
-        let signature = signature.as_bytes().ok_or_else(malformed)?;
+        let Signed {
+            signed,
+            algorithm,
+            signature,
+        } = Signed::parse(der)?;
         let mut inner = SliceReader::new(signed)?;
         let parsed = inner.sequence(|reader| {
             let is_version_2 = Tag::peek(reader)? == Tag::Integer;

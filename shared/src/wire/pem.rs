@@ -69,19 +69,20 @@ pub fn decode_all(text: &[u8], label: Label) -> Result<Vec<Vec<u8>>, InvalidPem>
         let (inner, left) = after
             .split_once(label.end())
             .ok_or(InvalidPem("does not end as it should"))?;
-        let base64: Vec<u8> = inner
-            .bytes()
-            .filter(|byte| !byte.is_ascii_whitespace())
-            .collect();
-        let der = STANDARD
-            .decode(base64)
-            .map_err(|_| InvalidPem("no base64 between its boundaries"))?;
-        all.push(der);
+        let der = decode_base64(inner);
+        all.push(der.ok_or(InvalidPem("no base64 between its boundaries"))?);
         rest = left.trim_ascii_start();
         if rest.is_empty() {
             return Ok(all);
         }
     }
+}
+
+/// The bytes of base64 with any white space in it (RFC 7468 section 3); none when it is not that.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let is_white = u8::is_ascii_whitespace;
+    let base64: Vec<u8> = text.bytes().filter(|byte| !is_white(byte)).collect();
+    STANDARD.decode(base64).ok()
 }
 
 /// The DERs of the blocks in `text`, at least one; what stands around them is skipped, as RFC 7468

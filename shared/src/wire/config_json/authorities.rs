@@ -5,9 +5,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::entries::{
     CaSignedEntry, ChainName, CrlCheck, CrlEntry, OwnSource, PublicCa, SourceEntry, ToleranceName,
     Verifier,
@@ -83,11 +80,7 @@ fn read<T, E: fmt::Display>(
             ))
         })?
     } else {
-        let base64: Vec<u8> = text
-            .bytes()
-            .filter(|byte| !byte.is_ascii_whitespace())
-            .collect();
-        let der = STANDARD.decode(base64).map_err(|_| {
+        let der = pem::decode_base64(text).ok_or_else(|| {
             ConfigError::here(format!(
                 "found neither PEM nor base64, expected {in_forms}; it stands here itself, no file is read"
             ))
