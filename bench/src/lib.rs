@@ -16,7 +16,7 @@ use serde_json::Value;
 const ALIAS: &str = "mtls.login.example.test";
 
 /// A client that asks for a token, under a configuration.
-struct Case {
+pub struct Case {
     config: Config,
     leaf: Vec<u8>,
     now: u64,
@@ -29,8 +29,8 @@ thread_local! {
 }
 
 impl Case {
-    /// From `{"config": {...}, "leaf": "BASE64 OF DER", "now": SECONDS}`.
-    fn read(json: &[u8]) -> Option<Self> {
+    /// From `{"config": {...}, "leaf": "BASE64 OF DER", "now": SECONDS}`; none when that is no case.
+    pub fn read(json: &[u8]) -> Option<Self> {
         let json: Value = serde_json::from_slice(json).ok()?;
         let leaf = STANDARD.decode(json["leaf"].as_str()?).ok()?;
         let config = json["config"].to_string();
@@ -44,31 +44,51 @@ impl Case {
         })
     }
 
-    /// Whether a request is forwarded.
-    fn forwards(
-        config: &Config,
-        now: u64,
-        connection: &Connection,
-        known: &mut VerdictCache,
-    ) -> bool {
-        let fields: [(&[u8], &[u8]); 4] = [
-            (b"accept", b"application/json"),
-            (b"content-type", b"application/x-www-form-urlencoded"),
-            (b"user-agent", b"example-client/1.0"),
-            (b"x-forwarded-for", b"198.51.100.7"),
-        ];
-        let request = Request {
-            method: b"POST",
-            target: b"/oauth/token",
-            normalized_path: None,
-            authority: Some(ALIAS.as_bytes()),
-            protocol: None,
-            fields: &fields,
-            peer: [198, 51, 100, 7].into(),
-            connection: Ok(connection),
-        };
-        matches!(decide(&request, config, now, known), Decision::Forward(_))
+    /// Whether the request is forwarded that reads the certificate anew, with nothing known.
+    pub fn forwards_first(&self) -> bool {
+        let connection = connection(&self.leaf);
+        let mut known = VerdictCache::new();
+        forwards(&self.config, self.now, &connection, &mut known, TOKEN)
     }
+
+    /// Whether a request for this target on the one connection is forwarded.
+    pub fn forwards(&mut self, target: &str) -> bool {
+        let known = &mut self.verdicts;
+        forwards(&self.config, self.now, &self.connection, known, target)
+    }
+}
+
+/// The target that a client certificate is for.
+pub const TOKEN: &str = "/oauth/token";
+
+fn forwards(
+    config: &Config,
+    now: u64,
+    connection: &Connection,
+    known: &mut VerdictCache,
+    target: &str,
+) -> bool {
+    let fields: [(&[u8], &[u8]); 8] = [
+        (b"user-agent", b"example-client/1.0"),
+        (b"accept", b"application/json"),
+        (b"accept-encoding", b"gzip, deflate"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"authorization", b"Basic bm90LWEtcmVhbC1zZWNyZXQ="),
+        (b"x-forwarded-for", b"198.51.100.7"),
+        (b"content-length", b"90"),
+        (b"x-forwarded-proto", b"https"),
+    ];
+    let request = Request {
+        method: b"POST",
+        target: target.as_bytes(),
+        normalized_path: None,
+        authority: Some(ALIAS.as_bytes()),
+        protocol: None,
+        fields: &fields,
+        peer: [198, 51, 100, 7].into(),
+        connection: Ok(connection),
+    };
+    matches!(decide(&request, config, now, known), Decision::Forward(_))
 }
 
 /// A connection of a client with the certificate, read anew.
@@ -108,15 +128,7 @@ pub unsafe extern "C" fn prepare(input: *const u8, length: usize) -> u32 {
 #[expect(unsafe_code, reason = "the name has to be exported")]
 #[unsafe(no_mangle)]
 pub extern "C" fn first(times: u32) -> u32 {
-    count(times, |case| {
-        let connection = connection(&case.leaf);
-        Case::forwards(
-            &case.config,
-            case.now,
-            &connection,
-            &mut VerdictCache::new(),
-        )
-    })
+    count(times, |case| case.forwards_first())
 }
 
 /// Decides this often on one connection, with the verdict known after the first; gives how many of the
@@ -124,9 +136,7 @@ pub extern "C" fn first(times: u32) -> u32 {
 #[expect(unsafe_code, reason = "the name has to be exported")]
 #[unsafe(no_mangle)]
 pub extern "C" fn cached(times: u32) -> u32 {
-    count(times, |case| {
-        Case::forwards(&case.config, case.now, &case.connection, &mut case.verdicts)
-    })
+    count(times, |case| case.forwards(TOKEN))
 }
 
 fn count(times: u32, mut decide: impl FnMut(&mut Case) -> bool) -> u32 {

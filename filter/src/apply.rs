@@ -8,7 +8,6 @@ use auth_edge::refusal::Refusal;
 use auth_edge::reply::Reply;
 use auth_edge::request::Request;
 
-use crate::gather::Seen;
 use crate::host::{Counters, Host};
 
 /// What became of the request.
@@ -24,21 +23,20 @@ pub(crate) enum Outcome {
 pub(crate) fn apply(
     host: &impl Host,
     counters: &Counters,
-    seen: &Seen,
     request: &Request<'_>,
     decision: Decision<'_>,
     id: fmt::Arguments<'_>,
 ) -> Outcome {
     match decision {
         Decision::Forward(edits) => {
-            host.replace_request_fields(fields_for_origin(seen, request, &edits));
-            counters.add_forwarded(host);
-            counters.add_identity_claims(host, edits.identity_claims);
+            edit(host, request, &edits);
+            counters.add_forwarded();
+            counters.add_identity_claims(edits.identity_claims);
             Outcome::Forwarded
         }
         Decision::Respond(reply) => {
             answer(host, &reply);
-            counters.add_answered(host);
+            counters.add_answered();
             Outcome::Answered
         }
         Decision::Refuse(refusal) => {
@@ -48,31 +46,21 @@ pub(crate) fn apply(
     }
 }
 
-/// The whole header section for the origin, made anew: what is not in it does not go upstream.
-fn fields_for_origin<'a>(
-    seen: &'a Seen,
-    request: &Request<'a>,
-    edits: &'a Edits<'a>,
-) -> Vec<(&'a str, &'a [u8])> {
-    let authority = (":authority", edits.authority.as_bytes());
-    let pseudo = seen
-        .pseudo_fields()
-        .filter(|(name, _)| name != ":authority");
-    let pseudo = pseudo.map(|(name, value)| (name.as_str(), value.as_slice()));
-    let kept = request.fields.iter().enumerate();
-    let kept = kept.filter(|(index, _)| !edits.remove.contains(*index));
-    // The host program gave the names as text, so that none is lost here.
-    let kept =
-        kept.filter_map(|(_, (name, value))| Some((std::str::from_utf8(name).ok()?, *value)));
-    let set = edits
-        .set
-        .iter()
-        .map(|(name, value)| (name, value.as_str().as_bytes()));
-    std::iter::once(authority)
-        .chain(pseudo)
-        .chain(kept)
-        .chain(set)
-        .collect()
+/// Makes the client's request the origin's.
+fn edit(host: &impl Host, request: &Request<'_>, edits: &Edits<'_>) {
+    for (index, (name, _)) in request.fields.iter().enumerate() {
+        let is_replaced = || {
+            let mut set = edits.set.iter();
+            set.any(|(set, _)| set.as_bytes() == *name)
+        };
+        if edits.remove.contains(index) && !is_replaced() {
+            host.remove_request_field(name);
+        }
+    }
+    host.replace_request_field(":authority", edits.authority);
+    for (name, value) in edits.set.iter() {
+        host.replace_request_field(name, value.as_str());
+    }
 }
 
 fn refuse(
@@ -83,8 +71,8 @@ fn refuse(
     id: &str,
 ) {
     answer(host, &refusal.reply(request, id));
-    counters.add_refused(host, refusal.reason);
-    counters.add_identity_claims(host, refusal.identity_claims);
+    counters.add_refused(refusal.reason);
+    counters.add_identity_claims(refusal.identity_claims);
     host.log_warning(&refusal.log_line(request, id));
 }
 

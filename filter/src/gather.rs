@@ -4,20 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, TlsVersion,
-    Transport,
+    ClientCertificate, Connection, HostVerdict, MissingFact, Request, Tls, TlsVersion, Transport,
 };
 use auth_edge::wire::thumbprint::Thumbprint;
 
 use crate::connections::Connections;
-use crate::host::{Host, OwnedField, Property};
+use crate::host::{Host, Property};
+use crate::section::Section;
 
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A request as it was seen, holding what [`Request`] borrows.
 pub(crate) struct Seen {
-    fields: Vec<OwnedField>,
-    pseudo_fields: usize,
+    section: Vec<u8>,
     /// The host program's name for the connection; 0 when it gives none.
     pub(crate) connection_id: u64,
     peer: Option<IpAddr>,
@@ -28,7 +27,7 @@ pub(crate) struct Seen {
 
 /// Asks the host program for everything a decision needs.
 pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
-    let fields = host.request_fields();
+    let section = host.request_section();
     let now = host.now_nanoseconds();
     let id = host.property(Property::ConnectionId).and_then(|bytes| {
         let bytes = <[u8; 8]>::try_from(bytes).ok()?;
@@ -39,20 +38,15 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
         .property(Property::PeerAddress)
         .and_then(|text| String::from_utf8(text).ok()?.parse::<SocketAddr>().ok())
         .map(|address| address.ip());
-    let connection = match (&fields, now, id, peer) {
+    let connection = match (&section, now, id, peer) {
         (None, _, _, _) => Err(MissingFact::Fields),
         (_, None, _, _) => Err(MissingFact::Clock),
         (_, _, None, _) => Err(MissingFact::ConnectionId),
         (_, _, _, None) => Err(MissingFact::PeerAddress),
         (Some(_), Some(_), Some(id), Some(_)) => Ok(connections.get(id, || connection(host))),
     };
-    let fields = fields.unwrap_or_default();
     Seen {
-        pseudo_fields: fields
-            .iter()
-            .take_while(|(name, _)| name.starts_with(':'))
-            .count(),
-        fields,
+        section: section.unwrap_or_default(),
         connection_id: id.unwrap_or_default(),
         peer,
         connection,
@@ -61,41 +55,32 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
 }
 
 impl Seen {
-    /// The header fields without pseudo-header fields.
-    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
-        let fields = self.fields.iter().skip(self.pseudo_fields);
-        fields
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
-            .collect()
+    /// The header section; none when the host program gave none that can be read.
+    pub(crate) fn section(&self) -> Option<Section<'_>> {
+        Section::read(&self.section)
     }
 
-    /// The request; `fields` are those of [`Seen::fields`].
-    pub(crate) fn request<'a>(&'a self, fields: &'a [Field<'a>]) -> Request<'a> {
+    /// The request; `section` is that of [`Seen::section`].
+    pub(crate) fn request<'a>(&'a self, section: Option<&'a Section<'a>>) -> Request<'a> {
+        let pseudo_field = |name| section.and_then(|section| section.pseudo_field(name));
         Request {
-            method: self.pseudo_field(":method").unwrap_or_default(),
-            target: self.pseudo_field(":path").unwrap_or_default(),
+            method: pseudo_field(":method").unwrap_or_default(),
+            target: pseudo_field(":path").unwrap_or_default(),
             normalized_path: None,
-            authority: self.pseudo_field(":authority"),
-            protocol: self.pseudo_field(":protocol"),
-            fields,
+            authority: pseudo_field(":authority"),
+            protocol: pseudo_field(":protocol"),
+            fields: section.map(Section::fields).unwrap_or_default(),
             peer: self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            connection: self.connection.as_deref().map_err(|missing| *missing),
+            connection: match section {
+                Some(_) => self.connection.as_deref().map_err(|missing| *missing),
+                None => Err(MissingFact::Fields),
+            },
         }
     }
 
     /// The time in seconds since 1970.
     pub(crate) const fn now(&self) -> u64 {
         self.now_nanoseconds / NANOSECONDS_PER_SECOND
-    }
-
-    /// The pseudo-header fields, which stand first.
-    pub(crate) fn pseudo_fields(&self) -> impl Iterator<Item = &OwnedField> {
-        self.fields.iter().take(self.pseudo_fields)
-    }
-
-    fn pseudo_field(&self, wanted: &str) -> Option<&[u8]> {
-        let mut fields = self.pseudo_fields();
-        fields.find_map(|(name, value)| (name == wanted).then_some(value.as_slice()))
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Each function makes one call and translates its answer; none decides. The SDK panics on a
 //! status it does not expect, which ends the VM and with it the request: closed, not open.
+//!
+//! What every request calls goes past the SDK, which copies each field and each path it is given.
 
-use std::time::UNIX_EPOCH;
+use std::cell::Cell;
+use std::time::Duration;
 
 use auth_edge::refusal::Reason;
 use proxy_wasm::hostcalls;
@@ -31,29 +34,29 @@ pub(crate) enum Property {
 }
 
 impl Property {
-    fn path(self) -> Vec<&'static str> {
+    /// The path as the ABI carries it: its parts with a NUL between them.
+    const fn path(self) -> &'static str {
         match self {
-            Self::ConnectionId => vec!["connection", "id"],
-            Self::PeerAddress => vec!["source", "address"],
-            Self::TlsVersion => vec!["connection", "tls_version"],
-            Self::ServerName => vec!["connection", "requested_server_name"],
-            Self::CertificatePresented => vec!["connection", "mtls"],
-            Self::PeerCertificate => vec!["connection", "peer_certificate"],
-            Self::PeerCertificateDigest => vec!["connection", "sha256_peer_certificate_digest"],
-            Self::PeerCertificateValid => vec!["connection", "peer_certificate_valid"],
+            Self::ConnectionId => "connection\0id",
+            Self::PeerAddress => "source\0address",
+            Self::TlsVersion => "connection\0tls_version",
+            Self::ServerName => "connection\0requested_server_name",
+            Self::CertificatePresented => "connection\0mtls",
+            Self::PeerCertificate => "connection\0peer_certificate",
+            Self::PeerCertificateDigest => "connection\0sha256_peer_certificate_digest",
+            Self::PeerCertificateValid => "connection\0peer_certificate_valid",
         }
     }
 }
 
-/// A header field as the host program gives it: names are ASCII, values any bytes.
-pub(crate) type OwnedField = (String, Vec<u8>);
-
 /// What the filter asks of its host program; tests answer in its place.
 pub(crate) trait Host {
-    /// The request's header fields, pseudo-header fields first.
-    fn request_fields(&self) -> Option<Vec<OwnedField>>;
-    /// Puts these in place of all header fields of the request.
-    fn replace_request_fields(&self, fields: Vec<(&str, &[u8])>);
+    /// The request's header section, as `section` reads it.
+    fn request_section(&self) -> Option<Vec<u8>>;
+    /// Removes every field of this name from the request.
+    fn remove_request_field(&self, name: &[u8]);
+    /// Puts one field in place of all of this name, and adds it where there is none.
+    fn replace_request_field(&self, name: &str, value: &str);
     /// Removes all trailers of the request.
     fn remove_request_trailers(&self);
     /// A property, when the host program has it.
@@ -74,6 +77,8 @@ pub(crate) trait Host {
     fn log_error(&self, line: &str);
     /// Defines a counter and returns its handle.
     fn define_counter(&self, name: &str) -> u32;
+    /// Calls the module again and again.
+    fn tick_each_second(&self);
     /// Adds to a counter.
     fn add_to_counter(&self, counter: u32, amount: u64);
 }
@@ -82,13 +87,16 @@ pub(crate) trait Host {
 pub(crate) struct ProxyWasm;
 
 impl Host for ProxyWasm {
-    fn request_fields(&self) -> Option<Vec<OwnedField>> {
-        hostcalls::get_map_bytes(MapType::HttpRequestHeaders).ok()
+    fn request_section(&self) -> Option<Vec<u8>> {
+        abi::request_section()
     }
 
-    fn replace_request_fields(&self, fields: Vec<(&str, &[u8])>) {
-        // The SDK panics on every status but success, so nothing half-edited goes on.
-        let _ = hostcalls::set_map_bytes(MapType::HttpRequestHeaders, fields);
+    fn remove_request_field(&self, name: &[u8]) {
+        check(abi::remove_request_field(name));
+    }
+
+    fn replace_request_field(&self, name: &str, value: &str) {
+        check(abi::replace_request_field(name, value));
     }
 
     fn remove_request_trailers(&self) {
@@ -96,15 +104,11 @@ impl Host for ProxyWasm {
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
-        hostcalls::get_property(property.path()).ok().flatten()
+        abi::property(property.path())
     }
 
     fn now_nanoseconds(&self) -> Option<u64> {
-        let since = hostcalls::get_current_time()
-            .ok()?
-            .duration_since(UNIX_EPOCH)
-            .ok()?;
-        u64::try_from(since.as_nanos()).ok()
+        abi::now_nanoseconds()
     }
 
     fn answer(&self, status: u16, headers: Vec<(&str, &str)>, body: &str) {
@@ -142,8 +146,19 @@ impl Host for ProxyWasm {
         hostcalls::define_metric(MetricType::Counter, name).unwrap_or_default()
     }
 
+    fn tick_each_second(&self) {
+        let _ = hostcalls::set_tick_period(Duration::from_secs(1));
+    }
+
     fn add_to_counter(&self, counter: u32, amount: u64) {
         let _ = hostcalls::increment_metric(counter, i64::try_from(amount).unwrap_or(i64::MAX));
+    }
+}
+
+/// Nothing half-edited goes on: a trap ends the VM, and the host program answers 503.
+fn check(is_done: bool) {
+    if !is_done {
+        std::process::abort();
     }
 }
 
@@ -172,77 +187,217 @@ fn environment(_name: &str) -> Option<String> {
     None
 }
 
+/// The calls of the ABI that take or give buffers, without copies.
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "the ABI hands buffers over as raw pointers")]
+mod abi {
+    use std::ptr::null_mut;
+
+    use proxy_wasm::types::MapType;
+
+    /// A number, not the SDK's enum: the host program may give one that the SDK does not know.
+    type Status = u32;
+    const OK: Status = 0;
+    const REQUEST_HEADERS: MapType = MapType::HttpRequestHeaders;
+
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize)
+        -> Status;
+        fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize)
+        -> Status;
+        fn proxy_replace_header_map_value(
+            map: MapType,
+            name: *const u8,
+            name_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> Status;
+        fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> Status;
+        fn proxy_get_current_time_nanoseconds(time: *mut u64) -> Status;
+    }
+
+    /// What a call gave that was asked with a place for data and its size.
+    fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> Option<Vec<u8>> {
+        let (mut data, mut size) = (null_mut(), 0);
+        if call(&mut data, &mut size) != OK || data.is_null() {
+            return None;
+        }
+        // SAFETY: the host program writes what it gives into memory that it asked of `malloc`, which this
+        // module exports and which gives a box of exactly the size that it is asked for.
+        Some(unsafe { Vec::from_raw_parts(data, size, size) })
+    }
+
+    pub(super) fn request_section() -> Option<Vec<u8>> {
+        // SAFETY: the two places outlive the call.
+        given(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) })
+    }
+
+    pub(super) fn remove_request_field(name: &[u8]) -> bool {
+        // SAFETY: the host program reads the name during the call only.
+        let status =
+            unsafe { proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) };
+        status == OK
+    }
+
+    pub(super) fn replace_request_field(name: &str, value: &str) -> bool {
+        let (name_size, value_size) = (name.len(), value.len());
+        let (name, value) = (name.as_ptr(), value.as_ptr());
+        // SAFETY: the host program reads name and value during the call only.
+        let status = unsafe {
+            proxy_replace_header_map_value(REQUEST_HEADERS, name, name_size, value, value_size)
+        };
+        status == OK
+    }
+
+    pub(super) fn property(path: &str) -> Option<Vec<u8>> {
+        // SAFETY: the host program reads the path during the call only; the two places outlive it.
+        given(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+    }
+
+    pub(super) fn now_nanoseconds() -> Option<u64> {
+        let mut time = 0;
+        // SAFETY: the place outlives the call.
+        let status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+        (status == OK).then_some(time)
+    }
+}
+
+/// There is no host program but in Wasm.
+#[cfg(not(target_arch = "wasm32"))]
+mod abi {
+    pub(super) fn request_section() -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(super) fn remove_request_field(_name: &[u8]) -> bool {
+        false
+    }
+
+    pub(super) fn replace_request_field(_name: &str, _value: &str) -> bool {
+        false
+    }
+
+    pub(super) fn property(_path: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    pub(super) fn now_nanoseconds() -> Option<u64> {
+        None
+    }
+}
+
 /// The counters of R-51, defined when a configuration is loaded so that each shows from zero.
+///
+/// What is counted is told to the host program once a second: a call for each request would cost as much
+/// as the decision.
 pub(crate) struct Counters {
-    forwarded: u32,
-    answered: u32,
-    refused: Vec<(&'static str, u32)>,
-    identity_claims: u32,
-    verifications: u32,
-    verification_time: u32,
-    verdicts_remembered: u32,
+    forwarded: Counter,
+    answered: Counter,
+    refused: Vec<(Reason, Counter)>,
+    identity_claims: Counter,
+    verifications: Counter,
+    verification_time: Counter,
+    verdicts_remembered: Counter,
+}
+
+/// A counter of the host program, and what it was not told yet.
+struct Counter {
+    handle: u32,
+    untold: Cell<u64>,
+}
+
+impl Counter {
+    fn define(host: &impl Host, name: &str) -> Self {
+        Self {
+            handle: host.define_counter(&format!("auth_edge.{name}")),
+            untold: Cell::default(),
+        }
+    }
+
+    fn add(&self, amount: u64) {
+        self.untold.set(self.untold.get().saturating_add(amount));
+    }
+
+    fn tell(&self, host: &impl Host) {
+        match self.untold.take() {
+            0 => {}
+            amount => host.add_to_counter(self.handle, amount),
+        }
+    }
 }
 
 impl Counters {
     /// Defines every counter.
     pub(crate) fn define(host: &impl Host) -> Self {
+        let counter = |name: &str| Counter::define(host, name);
+        let refused = Reason::ALL.iter().map(|reason| {
+            let name = format!("refused.{}", reason.code());
+            (*reason, counter(&name))
+        });
         Self {
-            forwarded: host.define_counter("auth_edge.forwarded"),
-            answered: host.define_counter("auth_edge.answered"),
-            refused: Reason::ALL
-                .iter()
-                .map(|reason| {
-                    let name = format!("auth_edge.refused.{}", reason.code());
-                    (reason.code(), host.define_counter(&name))
-                })
-                .collect(),
-            identity_claims: host.define_counter("auth_edge.identity_claims"),
-            verifications: host.define_counter("auth_edge.signature_verifications"),
-            verification_time: host.define_counter("auth_edge.verification_microseconds"),
-            verdicts_remembered: host.define_counter("auth_edge.verdicts_remembered"),
+            forwarded: counter("forwarded"),
+            answered: counter("answered"),
+            refused: refused.collect(),
+            identity_claims: counter("identity_claims"),
+            verifications: counter("signature_verifications"),
+            verification_time: counter("verification_microseconds"),
+            verdicts_remembered: counter("verdicts_remembered"),
         }
     }
 
     /// Counts a forwarded request.
-    pub(crate) fn add_forwarded(&self, host: &impl Host) {
-        host.add_to_counter(self.forwarded, 1);
+    pub(crate) fn add_forwarded(&self) {
+        self.forwarded.add(1);
     }
 
     /// Counts a request that the edge answered in the origin's place.
-    pub(crate) fn add_answered(&self, host: &impl Host) {
-        host.add_to_counter(self.answered, 1);
+    pub(crate) fn add_answered(&self) {
+        self.answered.add(1);
     }
 
     /// Counts a refused request.
-    pub(crate) fn add_refused(&self, host: &impl Host, reason: Reason) {
-        let counter = self.refused.iter().find(|(code, _)| *code == reason.code());
-        if let Some((_, counter)) = counter {
-            host.add_to_counter(*counter, 1);
+    pub(crate) fn add_refused(&self, reason: Reason) {
+        let mut refused = self.refused.iter();
+        if let Some((_, counter)) = refused.find(|(other, _)| other.code() == reason.code()) {
+            counter.add(1);
         }
     }
 
     /// Counts fields that claimed an identity.
-    pub(crate) fn add_identity_claims(&self, host: &impl Host, claims: u32) {
-        if claims > 0 {
-            host.add_to_counter(self.identity_claims, claims.into());
-        }
+    pub(crate) fn add_identity_claims(&self, claims: u32) {
+        self.identity_claims.add(claims.into());
     }
 
-    /// Counts verified signatures, and the time from `since`, in nanoseconds since 1970, until now.
-    pub(crate) fn add_verifications(&self, host: &impl Host, verifications: u64, since: u64) {
-        if verifications == 0 {
-            return;
-        }
-        host.add_to_counter(self.verifications, verifications);
-        let now = host.now_nanoseconds().unwrap_or_default();
-        let microseconds = now.saturating_sub(since) / 1000;
-        host.add_to_counter(self.verification_time, microseconds);
+    /// Counts verified signatures, and how long they took.
+    pub(crate) fn add_verifications(&self, verifications: u64, microseconds: u64) {
+        self.verifications.add(verifications);
+        self.verification_time.add(microseconds);
     }
 
     /// Counts verdicts that were known.
-    pub(crate) fn add_remembered(&self, host: &impl Host, verdicts: u64) {
-        if verdicts > 0 {
-            host.add_to_counter(self.verdicts_remembered, verdicts);
+    pub(crate) fn add_remembered(&self, verdicts: u64) {
+        self.verdicts_remembered.add(verdicts);
+    }
+
+    /// Tells the host program what was counted since it was last told.
+    pub(crate) fn tell(&self, host: &impl Host) {
+        let few = [
+            &self.forwarded,
+            &self.answered,
+            &self.identity_claims,
+            &self.verifications,
+            &self.verification_time,
+            &self.verdicts_remembered,
+        ];
+        let refused = self.refused.iter().map(|(_, counter)| counter);
+        for counter in few.into_iter().chain(refused) {
+            counter.tell(host);
         }
     }
 }

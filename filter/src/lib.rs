@@ -30,6 +30,7 @@ mod apply;
 mod connections;
 mod gather;
 mod host;
+mod section;
 #[cfg(test)]
 mod tests;
 
@@ -71,6 +72,13 @@ struct Edge {
     loaded_at: u64,
 }
 
+impl Drop for Edge {
+    /// A configuration that is replaced tells what it counted since the last tick.
+    fn drop(&mut self) {
+        self.counters.tell(&ProxyWasm);
+    }
+}
+
 /// Caches: bounded, and only of what can be computed again.
 #[derive(Default)]
 struct State {
@@ -92,6 +100,7 @@ impl RootContext for Root {
                 ));
                 let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
                 warn_of_dates(&ProxyWasm, &config, loaded_at);
+                ProxyWasm.tick_each_second();
                 self.edge = Some(Rc::new(Edge {
                     config,
                     counters: Counters::define(&ProxyWasm),
@@ -104,6 +113,12 @@ impl RootContext for Root {
                 ProxyWasm.log_error(&format!("auth_edge: {error}"));
                 false
             }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(edge) = &self.edge {
+            edge.counters.tell(&ProxyWasm);
         }
     }
 
@@ -144,21 +159,25 @@ impl HttpContext for Stream {
         let edge = &*self.edge;
         let state = &mut *edge.state.borrow_mut();
         let seen = gather::gather(&ProxyWasm, &mut state.connections);
-        let fields = seen.fields();
-        let request = seen.request(&fields);
+        let section = seen.section();
+        let request = seen.request(section.as_ref());
         let verdicts = &mut state.verdicts;
         let (verified, remembered) = (verdicts.verifications(), verdicts.hits());
         let decision = decide(&request, &edge.config, seen.now(), verdicts);
         let verified = verdicts.verifications().saturating_sub(verified);
+        if verified > 0 {
+            let now = ProxyWasm.now_nanoseconds().unwrap_or_default();
+            let nanoseconds = now.saturating_sub(seen.now_nanoseconds);
+            edge.counters
+                .add_verifications(verified, nanoseconds / 1000);
+        }
         let remembered = verdicts.hits().saturating_sub(remembered);
-        edge.counters
-            .add_verifications(&ProxyWasm, verified, seen.now_nanoseconds);
-        edge.counters.add_remembered(&ProxyWasm, remembered);
+        edge.counters.add_remembered(remembered);
         let id = format_args!(
             "{:x}-{}-{}",
             edge.loaded_at, seen.connection_id, self.context_id
         );
-        match apply::apply(&ProxyWasm, &edge.counters, &seen, &request, decision, id) {
+        match apply::apply(&ProxyWasm, &edge.counters, &request, decision, id) {
             Outcome::Forwarded => Action::Continue,
             Outcome::Answered => Action::Pause,
         }

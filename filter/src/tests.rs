@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use auth_edge::request::{ClientCertificate, HostVerdict, MissingFact, Transport};
 use auth_edge::wire::config_json;
@@ -13,7 +12,8 @@ use auth_edge::{Config, decide};
 use crate::apply::{Outcome, apply};
 use crate::connections::Connections;
 use crate::gather::{Seen, gather};
-use crate::host::{Counters, Host, OwnedField, Property};
+use crate::host::{Counters, Host, Property};
+use crate::section::tests::written;
 
 const CONFIG: &str = r#"{
     "version": 1,
@@ -27,7 +27,7 @@ const CONFIG: &str = r#"{
 /// A host program: what it shows, and what it was told to do.
 struct Fake {
     properties: BTreeMap<Property, Vec<u8>>,
-    fields: Option<Vec<OwnedField>>,
+    section: Option<Vec<u8>>,
     now: Option<u64>,
     told: RefCell<Vec<String>>,
     asked: RefCell<Vec<Property>>,
@@ -36,7 +36,15 @@ struct Fake {
 impl Fake {
     /// A request over TLS without a client certificate.
     fn new(authority: &str, path: &str) -> Self {
-        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let fields = [
+            (":authority", authority),
+            (":path", path),
+            (":method", "GET"),
+            (":scheme", "https"),
+            ("accept", "*/*"),
+            ("x-ssl-client-verify", "SUCCESS"),
+            ("x-forwarded-proto", "http"),
+        ];
         Self {
             properties: BTreeMap::from([
                 (Property::ConnectionId, 7_u64.to_le_bytes().to_vec()),
@@ -45,14 +53,9 @@ impl Fake {
                 (Property::ServerName, authority.as_bytes().to_vec()),
                 (Property::CertificatePresented, vec![0]),
             ]),
-            fields: Some(vec![
-                field(":authority", authority),
-                field(":path", path),
-                field(":method", "GET"),
-                field(":scheme", "https"),
-                field("accept", "*/*"),
-                field("x-ssl-client-verify", "SUCCESS"),
-            ]),
+            section: Some(written(
+                &fields.map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+            )),
             now: Some(1_700_000_000_000_000_000),
             told: RefCell::default(),
             asked: RefCell::default(),
@@ -79,18 +82,11 @@ impl Fake {
         let counters = Counters::define(self);
         self.told.borrow_mut().clear();
         let seen = self.seen();
-        let fields = seen.fields();
-        let request = seen.request(&fields);
+        let section = seen.section();
+        let request = seen.request(section.as_ref());
         let mut verdicts = Default::default();
         let decision = decide(&request, &config, seen.now(), &mut verdicts);
-        let outcome = apply(
-            self,
-            &counters,
-            &seen,
-            &request,
-            decision,
-            format_args!("id-1"),
-        );
+        let outcome = apply(self, &counters, &request, decision, format_args!("id-1"));
         (outcome, self.told.take())
     }
 }
@@ -101,15 +97,17 @@ fn config() -> Config {
 }
 
 impl Host for Fake {
-    fn request_fields(&self) -> Option<Vec<OwnedField>> {
-        self.fields.clone()
+    fn request_section(&self) -> Option<Vec<u8>> {
+        self.section.clone()
     }
 
-    fn replace_request_fields(&self, fields: Vec<(&str, &[u8])>) {
-        for (name, value) in fields {
-            let value = String::from_utf8_lossy(value);
-            self.told.borrow_mut().push(format!("field {name}={value}"));
-        }
+    fn remove_request_field(&self, name: &[u8]) {
+        let name = String::from_utf8_lossy(name);
+        self.told.borrow_mut().push(format!("remove {name}"));
+    }
+
+    fn replace_request_field(&self, name: &str, value: &str) {
+        self.told.borrow_mut().push(format!("set {name}={value}"));
     }
 
     fn remove_request_trailers(&self) {}
@@ -150,7 +148,13 @@ impl Host for Fake {
         u32::try_from(self.told.borrow().len()).unwrap()
     }
 
-    fn add_to_counter(&self, _counter: u32, _amount: u64) {}
+    fn tick_each_second(&self) {}
+
+    fn add_to_counter(&self, counter: u32, amount: u64) {
+        self.told
+            .borrow_mut()
+            .push(format!("counter {counter} +{amount}"));
+    }
 }
 
 /// A request to the custom domain that is forwarded when nothing is missing.
@@ -160,7 +164,10 @@ fn forwarded() -> Fake {
 
 #[track_caller]
 fn check_unsupported(fake: &Fake, missing: MissingFact) {
-    assert_eq!(fake.seen().request(&[]).connection.err(), Some(missing));
+    let seen = fake.seen();
+    let section = seen.section();
+    let connection = seen.request(section.as_ref()).connection;
+    assert_eq!(connection.err(), Some(missing));
     check_closed(fake, "");
 }
 
@@ -173,30 +180,43 @@ fn check_closed(fake: &Fake, logged: &str) {
         told.iter().any(|line| line.starts_with("answer 503")),
         "{told:?}"
     );
-    assert!(
-        !told.iter().any(|line| line.starts_with("field")),
-        "{told:?}"
-    );
+    assert!(!told.iter().any(|line| line.starts_with("set")), "{told:?}");
     let mut log = told.iter().filter(|line| line.starts_with("log"));
     assert!(log.any(|line| line.contains(logged)), "{told:?}");
 }
 
 #[test]
-fn the_whole_header_section_is_written_anew() {
+fn fields_are_removed_first_and_then_set() {
     let (outcome, told) = forwarded().run();
     assert_eq!(outcome, Outcome::Forwarded);
     let expected = [
-        "field :authority=origin.example.test",
-        "field :path=/authorize?a=b",
-        "field :method=GET",
-        "field :scheme=https",
-        "field accept=*/*",
-        "field cname-api-key=test-only-api-key",
-        "field x-forwarded-for=198.51.100.7",
-        "field x-forwarded-proto=https",
-        "field x-forwarded-host=login.example.test",
+        "remove x-ssl-client-verify",
+        "set :authority=origin.example.test",
+        "set cname-api-key=test-only-api-key",
+        "set x-forwarded-for=198.51.100.7",
+        "set x-forwarded-proto=https",
+        "set x-forwarded-host=login.example.test",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn the_host_program_is_told_what_was_counted_once() {
+    let fake = forwarded();
+    let counters = Counters::define(&fake);
+    counters.add_forwarded();
+    counters.add_forwarded();
+    counters.add_identity_claims(3);
+    fake.told.borrow_mut().clear();
+    counters.tell(&fake);
+    let told = fake.told.take();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].ends_with(" +2") && told[1].ends_with(" +3"),
+        "{told:?}"
+    );
+    counters.tell(&fake);
+    assert_eq!(fake.told.take(), [""; 0]);
 }
 
 #[test]
@@ -221,7 +241,9 @@ fn each_missing_fact_refuses() {
     fake.now = None;
     check_unsupported(&fake, MissingFact::Clock);
     let mut fake = forwarded();
-    fake.fields = None;
+    fake.section = None;
+    check_unsupported(&fake, MissingFact::Fields);
+    fake.section = Some(b"\x01\0\0\0".to_vec());
     check_unsupported(&fake, MissingFact::Fields);
 }
 
@@ -254,7 +276,8 @@ fn a_certificate_that_is_not_shown_is_known_by_its_digest() {
             fake = fake.with(Property::PeerCertificateDigest, told);
         }
         let seen = fake.seen();
-        let transport = &seen.request(&[]).connection.unwrap().transport;
+        let section = seen.section();
+        let transport = &seen.request(section.as_ref()).connection.unwrap().transport;
         let Transport::Tls(tls) = transport else {
             panic!("no TLS")
         };
@@ -297,7 +320,8 @@ fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
             fake = fake.with(Property::PeerCertificateValid, &verdict);
         }
         let seen = fake.seen();
-        let transport = &seen.request(&[]).connection.unwrap().transport;
+        let section = seen.section();
+        let transport = &seen.request(section.as_ref()).connection.unwrap().transport;
         let Transport::Tls(tls) = transport else {
             panic!("no TLS")
         };
@@ -311,7 +335,8 @@ fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
         .with(Property::PeerCertificate, b"garbage")
         .with(Property::PeerCertificateValid, &[1]);
     let seen = garbage.seen();
-    let connection: &Rc<_> = &Rc::new(seen.request(&[]).connection.unwrap().clone());
+    let section = seen.section();
+    let connection = seen.request(section.as_ref()).connection.unwrap();
     let Transport::Tls(tls) = &connection.transport else {
         panic!("no TLS")
     };

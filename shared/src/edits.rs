@@ -22,29 +22,32 @@ pub struct Edits<'a> {
 /// A set of indices of fields. The first 128 take no memory; a request with more allocates.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FieldSet {
-    first: u128,
+    first: [u64; 2],
     rest: alloc::vec::Vec<usize>,
 }
 
 impl FieldSet {
     /// Puts the index into the set.
     pub fn insert(&mut self, index: usize) {
-        match Self::bit(index) {
-            Some(bit) => self.first |= bit,
+        let (word, bit) = Self::place(index);
+        match self.first.get_mut(word) {
+            Some(word) => *word |= bit,
             None => self.rest.push(index),
         }
     }
 
     /// Whether the index is in the set.
     pub fn contains(&self, index: usize) -> bool {
-        match Self::bit(index) {
-            Some(bit) => self.first & bit != 0,
+        let (word, bit) = Self::place(index);
+        match self.first.get(word) {
+            Some(word) => word & bit != 0,
             None => self.rest.contains(&index),
         }
     }
 
-    fn bit(index: usize) -> Option<u128> {
-        1_u128.checked_shl(u32::try_from(index).ok()?)
+    /// Which word, and which bit of it.
+    const fn place(index: usize) -> (usize, u64) {
+        (index >> 6, 1 << (index & 63))
     }
 }
 
@@ -101,7 +104,7 @@ impl<'a> SetFields<'a> {
     }
 
     /// The fields in the order they were set, each name once.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> + Clone {
         self.fields
             .iter()
             .flatten()

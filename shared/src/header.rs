@@ -41,7 +41,7 @@ pub enum FieldClass {
     EndToEnd,
 }
 
-/// The longest name the tables below hold; a longer one can still match a prefix.
+/// The longest name that is known is shorter than this, in bytes; a longer one can still be of a family.
 const LONGEST_KNOWN: usize = 40;
 
 /// A field name as the edge compares it: lower case, every run of bytes that are no letters or
@@ -50,49 +50,48 @@ const LONGEST_KNOWN: usize = 40;
 /// Origins that put headers into environment variables (CGI, RFC 3875 section 4.1.18; WSGI, PHP)
 /// read `client_certificate` and `client-certificate` alike, so the edge does too.
 struct Folded {
+    /// The first bytes; 0, which no known name holds, where the name is shorter.
     bytes: [u8; LONGEST_KNOWN],
-    shown: usize,
-    is_whole: bool,
+    /// How many there are; more than [`LONGEST_KNOWN`] when that is not all.
+    length: usize,
 }
 
 impl Folded {
     fn new(name: &[u8]) -> Self {
         let mut bytes = [0; LONGEST_KNOWN];
-        let mut folded = fold(name);
-        let mut shown = 0_usize;
-        for (to, from) in bytes.iter_mut().zip(&mut folded) {
-            *to = from;
-            shown = shown.saturating_add(1);
+        let mut length = 0_usize;
+        for byte in fold(name).take(LONGEST_KNOWN.saturating_add(1)) {
+            if let Some(place) = bytes.get_mut(length) {
+                *place = byte;
+            }
+            length = length.saturating_add(1);
         }
-        Self {
-            bytes,
-            shown,
-            is_whole: folded.next().is_none(),
-        }
+        Self { bytes, length }
     }
 
-    /// The first bytes of the name, all of them unless it is longer than any name known.
-    fn start(&self) -> &[u8] {
-        self.bytes.get(..self.shown).unwrap_or_default()
-    }
-
-    fn whole(&self) -> Option<&[u8]> {
-        self.is_whole.then(|| self.start())
+    fn is(&self, known: &Known) -> bool {
+        let name = known.name.as_bytes();
+        // One byte tells most names apart, without comparing more.
+        self.bytes.get(2) == name.get(2).or(Some(&0))
+            && self.bytes.starts_with(name)
+            && match known.part {
+                Part::Whole => self.length == name.len(),
+                Part::Start => true,
+            }
     }
 }
 
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
     // A name does not start with a separator that anybody would see.
-    let mut after_separator = true;
+    let mut last = b'-';
     name.iter().filter_map(move |byte| {
-        let is_separator = !byte.is_ascii_alphanumeric();
-        let is_repeated = is_separator && after_separator;
-        after_separator = is_separator;
-        let folded = if is_separator {
-            b'-'
-        } else {
-            byte.to_ascii_lowercase()
+        let folded = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => *byte,
+            b'A'..=b'Z' => byte.to_ascii_lowercase(),
+            _ => b'-',
         };
+        let is_repeated = folded == b'-' && last == b'-';
+        last = folded;
         (!is_repeated).then_some(folded)
     })
 }
@@ -102,51 +101,127 @@ pub fn folds_to_same(one: &[u8], other: &[u8]) -> bool {
     fold(one).eq(fold(other))
 }
 
+/// A field name that is known, or how names of a family start.
+struct Known {
+    name: &'static str,
+    part: Part,
+    class: FieldClass,
+}
+
+/// How much of a field name is meant.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Start,
+}
+
+const fn whole(name: &'static str, class: FieldClass) -> Known {
+    let part = Part::Whole;
+    Known { name, part, class }
+}
+
+const fn start(name: &'static str, class: FieldClass) -> Known {
+    let part = Part::Start;
+    Known { name, part, class }
+}
+
+use FieldClass::{Forwarding, HopByHop, Identity};
+
+/// Every field that does not pass as it came; the first that fits counts.
+const KNOWN: [Known; 33] = [
+    whole(CLIENT_CERTIFICATE, Identity),
+    whole(CLIENT_CERTIFICATE_CA_VERIFIED, Identity),
+    whole(CNAME_API_KEY, Identity),
+    whole(CLIENT_CERT, Identity),
+    whole(CLIENT_CERT_CHAIN, Identity),
+    whole(X_FORWARDED_CLIENT_CERT, Identity),
+    start("cert-chain", Identity),
+    start("x-forwarded-tls-client-cert", Identity),
+    start("x-client-cert", Identity),
+    start("x-ssl-client-", Identity),
+    start("ssl-client-", Identity),
+    start("x-amzn-mtls-", Identity),
+    start("cf-client-cert-", Identity),
+    start("x-auth-edge-", Identity),
+    start("x-forwarded-", Forwarding),
+    start("x-original-", Forwarding),
+    start("x-envoy-", Forwarding),
+    whole("forwarded", Forwarding),
+    whole("x-real-ip", Forwarding),
+    whole("true-client-ip", Forwarding),
+    whole("cf-connecting-ip", Forwarding),
+    whole("x-client-ip", Forwarding),
+    whole("x-azure-clientip", Forwarding),
+    whole("x-rewrite-url", Forwarding),
+    whole("x-host", Forwarding),
+    whole("connection", HopByHop),
+    whole("keep-alive", HopByHop),
+    whole("proxy-connection", HopByHop),
+    whole("te", HopByHop),
+    whole("trailer", HopByHop),
+    whole("upgrade", HopByHop),
+    whole("http2-settings", HopByHop),
+    whole("host", FieldClass::Host),
+];
+
+/// The second bytes of known names by their first, as bits: most fields are none of them, and this tells
+/// without looking further.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "evaluated when this is built, where a fault is an error of the build"
+)]
+const STARTS: [u32; 26] = {
+    let mut starts = [0; 26];
+    let mut index = 0;
+    while index < KNOWN.len() {
+        let name = KNOWN[index].name.as_bytes();
+        starts[(name[0] - b'a') as usize] |= second_bit(name[1]);
+        index += 1;
+    }
+    starts
+};
+
+/// One bit for each letter, and one for all that is no letter.
+const fn second_bit(byte: u8) -> u32 {
+    match byte.to_ascii_lowercase() {
+        letter @ b'a'..=b'z' => 1 << letter.wrapping_sub(b'a'),
+        _ => 1 << 26,
+    }
+}
+
+/// Whether some known name starts like this; no name shorter than two bytes is known.
+fn may_be_known(name: &[u8]) -> bool {
+    let [first, second, ..] = name else {
+        return false;
+    };
+    // On nearly every request, and alike in its first two bytes to `connection`.
+    if name.starts_with(b"content-") {
+        return false;
+    }
+    match first.to_ascii_lowercase() {
+        letter @ b'a'..=b'z' => {
+            let starts = STARTS.get(usize::from(letter.wrapping_sub(b'a')));
+            starts.is_some_and(|starts| starts & second_bit(*second) != 0)
+        }
+        b'0'..=b'9' => false,
+        // A separator, which folding takes away.
+        _ => true,
+    }
+}
+
 /// What the field is, by its name alone; names a configuration adds to R-4 are not known here.
 pub fn classify(name: &[u8]) -> FieldClass {
+    if !may_be_known(name) {
+        return FieldClass::EndToEnd;
+    }
     let folded = Folded::new(name);
-    if let Some(whole) = folded.whole() {
-        match whole {
-            b"client-certificate"
-            | b"client-certificate-ca-verified"
-            | b"cname-api-key"
-            | b"client-cert"
-            | b"client-cert-chain"
-            | b"x-forwarded-client-cert" => return FieldClass::Identity,
-            b"forwarded" | b"x-real-ip" | b"true-client-ip" | b"cf-connecting-ip"
-            | b"x-client-ip" | b"x-azure-clientip" | b"x-rewrite-url" | b"x-host" => {
-                return FieldClass::Forwarding;
-            }
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"te" | b"trailer"
-            | b"upgrade" | b"http2-settings"
-                // Origins fold names, connections do not: `keep_alive` belongs to nobody.
-                if name.eq_ignore_ascii_case(whole) =>
-            {
-                return FieldClass::HopByHop;
-            }
-            b"host" => return FieldClass::Host,
-            _ => {}
-        }
-    }
-    let start = folded.start();
-    let identity: [&[u8]; 8] = [
-        b"cert-chain",
-        b"x-forwarded-tls-client-cert",
-        b"x-client-cert",
-        b"x-ssl-client-",
-        b"ssl-client-",
-        b"x-amzn-mtls-",
-        b"cf-client-cert-",
-        b"x-auth-edge-",
-    ];
-    let forwarding: [&[u8]; 3] = [b"x-forwarded-", b"x-original-", b"x-envoy-"];
-    if identity.iter().any(|prefix| start.starts_with(prefix)) {
-        FieldClass::Identity
-    } else if forwarding.iter().any(|prefix| start.starts_with(prefix)) {
-        FieldClass::Forwarding
-    } else {
-        FieldClass::EndToEnd
-    }
+    let found = KNOWN.iter().find(|known| match known.class {
+        // Origins fold names, connections do not: `keep_alive` belongs to nobody.
+        HopByHop => name.eq_ignore_ascii_case(known.name.as_bytes()),
+        _ => folded.is(known),
+    });
+    found.map_or(FieldClass::EndToEnd, |known| known.class)
 }
 
 /// A field name the edge may set: lower case, a token (RFC 9110 section 5.6.2) of at most 64 bytes.

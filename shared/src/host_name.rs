@@ -27,8 +27,9 @@ impl<'a> HostName<'a> {
     /// (RFC 5890 section 2.3.1) in at most 253 bytes, and no IP literal.
     pub fn from_authority(authority: &'a [u8]) -> Result<Self, InvalidHostName> {
         let text = core::str::from_utf8(authority).map_err(|_| InvalidHostName("not ASCII"))?;
-        let name = match text.split_once(':') {
-            Some((name, port)) if is_port(port) => name,
+        let colon = authority.iter().position(|byte| *byte == b':');
+        let name = match colon.and_then(|colon| text.split_at_checked(colon)) {
+            Some((name, port)) if port.strip_prefix(':').is_some_and(is_port) => name,
             Some(_) => return Err(InvalidHostName("what follows the colon is no port")),
             None => text,
         };
@@ -41,21 +42,21 @@ impl<'a> HostName<'a> {
         if name.len() > MAX_NAME_BYTES {
             return Err(InvalidHostName("longer than 253 bytes"));
         }
-        let mut labels = 0_usize;
-        let mut last = "";
-        for label in name.split('.') {
-            check_label(label)?;
+        let (mut labels, mut is_number, mut is_upper) = (0_usize, false, false);
+        for label in name.as_bytes().split(|byte| *byte == b'.') {
+            let seen = read_label(label)?;
             labels = labels.saturating_add(1);
-            last = label;
+            is_number = seen.is_number;
+            is_upper |= seen.is_upper;
         }
         if labels < 2 {
             return Err(InvalidHostName("fewer than two labels"));
         }
         // A last label of digits makes the whole an IPv4 address in some parser (WHATWG URL 3.5).
-        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_number {
             return Err(InvalidHostName("an IP address"));
         }
-        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        let name = if is_upper {
             Cow::Owned(name.to_ascii_lowercase())
         } else {
             Cow::Borrowed(name)
@@ -108,25 +109,41 @@ fn is_port(text: &str) -> bool {
         && text.parse::<u16>().is_ok()
 }
 
-fn check_label(label: &str) -> Result<(), InvalidHostName> {
+/// What a label consists of.
+struct Label {
+    /// Digits only.
+    is_number: bool,
+    /// Some letters in upper case.
+    is_upper: bool,
+}
+
+fn read_label(label: &[u8]) -> Result<Label, InvalidHostName> {
     if label.is_empty() {
         return Err(InvalidHostName("an empty label"));
     }
     if label.len() > MAX_LABEL_BYTES {
         return Err(InvalidHostName("a label longer than 63 bytes"));
     }
-    if label.starts_with('-') || label.ends_with('-') {
+    if label.starts_with(b"-") || label.ends_with(b"-") {
         return Err(InvalidHostName("a label that starts or ends with a hyphen"));
     }
-    if !label
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
-        return Err(InvalidHostName(
-            "a byte that is no letter, digit or hyphen; internationalized names are written as A-labels",
-        ));
+    let mut read = Label {
+        is_number: true,
+        is_upper: false,
+    };
+    for byte in label {
+        match byte {
+            b'0'..=b'9' => {}
+            b'a'..=b'z' | b'-' => read.is_number = false,
+            b'A'..=b'Z' => (read.is_number, read.is_upper) = (false, true),
+            _ => {
+                return Err(InvalidHostName(
+                    "a byte that is no letter, digit or hyphen; internationalized names are written as A-labels",
+                ));
+            }
+        }
     }
-    Ok(())
+    Ok(read)
 }
 
 #[cfg(test)]

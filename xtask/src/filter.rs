@@ -22,6 +22,7 @@ const EXPORTS: &[&str] = &[
     "proxy_on_delete",
     "proxy_on_request_headers",
     "proxy_on_request_trailers",
+    "proxy_on_tick",
 ];
 
 /// The largest module that is accepted: every worker of the host compiles and holds its own.

@@ -96,8 +96,8 @@ impl Methods {
 
     /// Whether the method is among them.
     pub fn contain(self, method: &[u8]) -> bool {
-        let mut methods = self.allow().split(", ");
-        methods.any(|allowed| allowed.as_bytes() == method)
+        let mut methods = self.allow().as_bytes().split(|byte| *byte == b',');
+        methods.any(|allowed| allowed.trim_ascii_start() == method)
     }
 }
 

@@ -33,6 +33,10 @@ pub enum Filter {
     File(String),
     /// There is none: what a measurement compares with. The route then names the origin.
     None,
+    /// A Lua filter of this text: what a measurement compares with.
+    Lua(String),
+    /// Another Wasm module: what a measurement compares with. The route then names the origin.
+    Module(std::path::PathBuf, String),
 }
 
 /// How a listener speaks TLS.
@@ -143,6 +147,16 @@ fn connection_manager(description: &Listener, wasm: &Path) -> Value {
         Filter::Inline(json) => {
             Some(json!({ "name": "auth_edge", "typed_config": wasm_filter(json, name, wasm) }))
         }
+        Filter::Lua(text) => Some(json!({
+            "name": "envoy.filters.http.lua",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+                "default_source_code": { "inline_string": text },
+            },
+        })),
+        Filter::Module(module, json) => {
+            Some(json!({ "name": "auth_edge", "typed_config": wasm_filter(json, name, module) }))
+        }
         Filter::File(path) => Some(json!({
             "name": "auth_edge",
             "config_discovery": {
@@ -158,7 +172,7 @@ fn connection_manager(description: &Listener, wasm: &Path) -> Value {
         })),
     };
     let mut route = json!({ "cluster": "origin" });
-    if edge.is_none() {
+    if matches!(description.filter, Filter::None | Filter::Module(..)) {
         route["host_rewrite_literal"] = json!(ORIGIN);
     }
     let router = json!({
@@ -197,24 +211,24 @@ fn connection_manager(description: &Listener, wasm: &Path) -> Value {
 /// The filter with a configuration, as it stands in a listener or in an ECDS resource.
 pub fn wasm_filter(json: &str, name: &str, wasm: &Path) -> Value {
     json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-        "config": {
-            "name": "auth_edge",
-            "root_id": name,
-            "fail_open": false,
-            "failure_policy": "FAIL_RELOAD",
-            "configuration": {
-                "@type": "type.googleapis.com/google.protobuf.StringValue",
-                "value": json,
-            },
-            "vm_config": {
-                "vm_id": "auth_edge",
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": { "local": { "filename": wasm } },
-                "environment_variables": { "host_env_keys": [API_KEY_VARIABLE] },
-            },
-        },
-    })
+           "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+           "config": {
+               "name": "auth_edge",
+               "root_id": name,
+               "fail_open": false,
+               "failure_policy": "FAIL_RELOAD",
+               "configuration": {
+                   "@type": "type.googleapis.com/google.protobuf.StringValue",
+                   "value": json,
+               },
+               "vm_config": {
+    "vm_id": "auth_edge",
+                   "runtime": "envoy.wasm.runtime.v8",
+                   "code": { "local": { "filename": wasm } },
+                   "environment_variables": { "host_env_keys": [API_KEY_VARIABLE] },
+               },
+           },
+       })
 }
 
 /// The file that [`Filter::File`] reads, with the filter of a listener of this name.
