@@ -3,6 +3,8 @@
 //! Each function makes one call and translates its answer; none decides. The SDK panics on a
 //! status it does not expect, which ends the VM and with it the request: closed, not open.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use auth_edge::refusal::Reason;
@@ -183,7 +185,18 @@ pub(crate) struct Counters {
     verdicts_remembered: u32,
 }
 
+thread_local! {
+    /// A VM has one thread.
+    static COUNTERS: OnceCell<Rc<Counters>> = const { OnceCell::new() };
+}
+
 impl Counters {
+    /// The counters of this VM, which all its configurations share: Envoy keeps an entry for each time a
+    /// counter is defined as long as the VM lives, and a VM lives through all updates.
+    pub(crate) fn of_this_vm(host: &impl Host) -> Rc<Self> {
+        COUNTERS.with(|it| Rc::clone(it.get_or_init(|| Rc::new(Self::define(host)))))
+    }
+
     /// Defines every counter.
     pub(crate) fn define(host: &impl Host) -> Self {
         Self {
