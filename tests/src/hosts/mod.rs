@@ -64,6 +64,16 @@ pub const RESUMING_BY_HOST: &str = "resuming_verified_by_host";
 pub const CHAIN: &str = "chain";
 /// A listener that is to show that, and does not.
 pub const CHAIN_UNWRITTEN: &str = "chain_unwritten";
+/// The listeners with the filter.
+pub const FILTERED: [&str; 7] = [
+    SHIPPED,
+    RESUMING,
+    UNINSPECTED,
+    BY_HOST,
+    RESUMING_BY_HOST,
+    CHAIN,
+    CHAIN_UNWRITTEN,
+];
 /// A listener without the filter that writes the client's certificates in a field for the origin.
 pub const UNFILTERED: &str = "unfiltered";
 

@@ -216,6 +216,15 @@ pub fn what_is_not_the_origins_is_never_stored(stage: &Stage) -> Outcome {
     for protocol in PROTOCOLS {
         let mut client = edge.open(stage, DOMAIN, None, protocol)?;
         unavailable(&client.send(&get("/"))?, 503)?;
+        // Envoy itself does not like a fragment.
+        let mut client = edge.open(stage, DOMAIN, None, protocol)?;
+        let response = client.send(&get("/#fragment"))?;
+        ensure(
+            response.status == 400
+                && response.body.is_empty()
+                && response.values("cache-control") == [b"no-store"],
+            || format!("{protocol:?}: expected an empty 400, found {response:?}"),
+        )?;
         for (request, status, code) in [
             (get("/../"), 400, "invalid_path"),
             (

@@ -102,6 +102,14 @@ pub fn a_trap_answers_503_forwards_nothing_and_the_next_request_is_served(
     );
     let undisturbed = |it: &Tally| it.lost.is_empty() && it.opened == 1;
     ensure(tallies.iter().all(undisturbed), || format!("{tallies:?}"))?;
+    // What an operator finds.
+    let log = edge.envoy.log();
+    for text in [
+        "Function: proxy_on_request_headers failed",
+        "wasm_fail_stream",
+    ] {
+        ensure(log.contains(text), || format!("no `{text}` in the log"))?;
+    }
     let reloaded = stat(&edge.envoy, "wasm.auth_edge.vm_reload_success")?;
     ensure(reloaded >= traps, || {
         format!("{traps} traps, and only {reloaded} fresh VMs")
