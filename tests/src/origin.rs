@@ -17,8 +17,9 @@ use crate::pki::Identity;
 use crate::poll;
 use crate::wire::{Fields, WireError, values};
 
-/// A connection that says nothing for this long is dropped.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection that says nothing for this long is dropped. Longer than any pause between two tests that
+/// share an Envoy, which would send the next request on a connection that is about to be closed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A request as it reached the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,8 +184,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
-        let opened = socket.and_then(|socket| Ok((socket.try_clone()?, socket)));
-        let (handle, socket) = match opened {
+        let opened =
+            socket.and_then(|socket| Ok((socket.try_clone()?, socket.try_clone()?, socket)));
+        let (handle, end, socket) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 lock(&shared.faults).push(format!("no connection: {error}"));
@@ -197,6 +199,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 if let Err(error) = serve(socket, &shared) {
                     lock(&shared.faults).push(error.to_string());
                 }
+                // The handle that is kept would hold it open.
+                drop(end.shutdown(Shutdown::Both));
             }
         });
         let mut connections = lock(&shared.connections);
