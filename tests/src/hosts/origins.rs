@@ -38,26 +38,21 @@ pub fn an_origin_that_fails_is_told_from_an_answer_and_never_asked_twice(stage: 
     };
     let edge = Shipped::start_with(stage, address, changes)?;
     for protocol in PROTOCOLS {
-        for method in ["GET", "POST"] {
-            let at = |why| format!("{protocol:?}, {method}: {why}");
-            for (target, status) in [("/silent", 504), ("/gone", 503)] {
-                let mut client = edge.open(stage, DOMAIN, None, protocol)?;
-                let response = client.send(&WireRequest::new(method, DOMAIN, target))?;
-                unavailable(&response, status).map_err(at)?;
-                asked_once(&origin, target).map_err(at)?;
-            }
-            for target in ["/cut/length", "/cut/chunks"] {
-                let mut client = edge.open(stage, DOMAIN, None, protocol)?;
-                let outcome = client.send(&WireRequest::new(method, DOMAIN, target));
-                let incomplete = matches!(outcome, Err(WireError::Closed | WireError::Reset(_)));
-                ensure(incomplete, || {
-                    at(
-                        format!("{target}: expected an incomplete answer, found {outcome:?}")
-                            .into(),
-                    )
-                })?;
-                asked_once(&origin, target).map_err(at)?;
-            }
+        let at = |why| format!("{protocol:?}: {why}");
+        for (target, status) in [("/silent", 504), ("/gone", 503)] {
+            let mut client = edge.open(stage, DOMAIN, None, protocol)?;
+            let response = client.send(&WireRequest::new("POST", DOMAIN, target))?;
+            unavailable(&response, status).map_err(at)?;
+            asked_once(&origin, target).map_err(at)?;
+        }
+        for target in ["/cut/length", "/cut/chunks"] {
+            let mut client = edge.open(stage, DOMAIN, None, protocol)?;
+            let outcome = client.send(&WireRequest::new("POST", DOMAIN, target));
+            let incomplete = matches!(outcome, Err(WireError::Closed | WireError::Reset(_)));
+            ensure(incomplete, || {
+                at(format!("{target}: expected an incomplete answer, found {outcome:?}").into())
+            })?;
+            asked_once(&origin, target).map_err(at)?;
         }
     }
     ensure(
