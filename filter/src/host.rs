@@ -5,7 +5,8 @@
 //!
 //! What every request calls goes past the SDK, which copies each field and each path it is given.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 use auth_edge::refusal::Reason;
@@ -332,7 +333,18 @@ impl Counter {
     }
 }
 
+thread_local! {
+    /// A VM has one thread.
+    static COUNTERS: OnceCell<Rc<Counters>> = const { OnceCell::new() };
+}
+
 impl Counters {
+    /// The counters of this VM, which all its configurations share: Envoy keeps an entry for each time a
+    /// counter is defined as long as the VM lives, and a VM lives through all updates.
+    pub(crate) fn of_this_vm(host: &impl Host) -> Rc<Self> {
+        COUNTERS.with(|it| Rc::clone(it.get_or_init(|| Rc::new(Self::define(host)))))
+    }
+
     /// Defines every counter.
     pub(crate) fn define(host: &impl Host) -> Self {
         let counter = |name: &str| Counter::define(host, name);

@@ -65,7 +65,7 @@ struct Root {
 /// What the requests under one configuration share.
 struct Edge {
     config: Config,
-    counters: Counters,
+    counters: Rc<Counters>,
     state: RefCell<State>,
     /// When the configuration was loaded, in nanoseconds since 1970: tells apart the request ids
     /// of two runs of the host program.
@@ -103,7 +103,7 @@ impl RootContext for Root {
                 ProxyWasm.tick_each_second();
                 self.edge = Some(Rc::new(Edge {
                     config,
-                    counters: Counters::define(&ProxyWasm),
+                    counters: Counters::of_this_vm(&ProxyWasm),
                     state: RefCell::default(),
                     loaded_at,
                 }));

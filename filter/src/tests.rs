@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use auth_edge::request::{ClientCertificate, HostVerdict, MissingFact, Transport};
 use auth_edge::wire::config_json;
@@ -361,3 +362,15 @@ fn a_warm_connection_is_asked_for_its_id_and_address_alone() {
 
 /// A certificate without a key anybody has: made once, its key thrown away.
 const PEM: &str = include_str!("../../shared/tests/leaf.pem");
+
+/// Envoy keeps an entry for each time a counter is defined.
+#[test]
+fn a_new_configuration_defines_no_counter_again() {
+    let fake = forwarded();
+    let first = Counters::of_this_vm(&fake);
+    let defined = fake.told.borrow().len();
+    assert!(defined > 10);
+    let second = Counters::of_this_vm(&fake);
+    assert_eq!(fake.told.borrow().len(), defined);
+    assert!(Rc::ptr_eq(&first, &second));
+}

@@ -188,6 +188,109 @@ fn names_are_served_once_and_requests_do_not_go_in_circles() {
     );
 }
 
+/// However they are spelled, and whichever of two hosts comes first.
+#[test]
+fn the_names_of_all_hosts_and_origins_are_disjoint() {
+    let host = |custom_domain: &str, alias: Option<&str>, origin: &str| {
+        let mut host = good()["hosts"][0].clone();
+        host["custom_domain"] = json!(custom_domain);
+        host["origin"]["host"] = json!(origin);
+        if let Some(alias) = alias {
+            host["mtls_alias"] = json!(alias);
+        }
+        host
+    };
+    let plain = |name| host(name, None, "origin.example.net");
+    let aliased = |name, alias| host(name, Some(alias), "origin.example.net");
+    let behind = |name, origin| host(name, None, origin);
+    let (taken, circle) = ("served already", "requests would go in circles");
+    for (first, second, path, problem) in [
+        (
+            plain("a.example.com"),
+            plain("A.Example.com"),
+            "hosts[1].custom_domain",
+            taken,
+        ),
+        (
+            plain("a.example.com"),
+            plain("a.example.com."),
+            "hosts[1].custom_domain",
+            taken,
+        ),
+        // The alias that is made of the custom domain, against one that is given, and the reverse.
+        (
+            plain("a.example.com"),
+            plain("MTLS.a.example.com."),
+            "hosts[1].custom_domain",
+            taken,
+        ),
+        (
+            plain("mtls.a.example.com"),
+            plain("a.example.com"),
+            "hosts[1].mtls_alias",
+            taken,
+        ),
+        (
+            aliased("a.example.com", "tls.example.com"),
+            aliased("b.example.com", "TLS.example.com."),
+            "hosts[1].mtls_alias",
+            taken,
+        ),
+        (
+            aliased("a.example.com", "tls.example.com"),
+            plain("tls.example.com"),
+            "hosts[1].custom_domain",
+            taken,
+        ),
+        (
+            aliased("a.example.com", "a.example.com."),
+            plain("b.example.com"),
+            "hosts[0].mtls_alias",
+            taken,
+        ),
+        // An origin of either is a name of the other.
+        (
+            plain("a.example.com"),
+            behind("b.example.com", "A.example.com."),
+            "hosts[1].origin.host",
+            circle,
+        ),
+        (
+            behind("a.example.com", "MTLS.b.example.com.:8443"),
+            plain("b.example.com"),
+            "hosts[0].origin.host",
+            circle,
+        ),
+        (
+            behind("a.example.com", "a.example.com:444"),
+            plain("b.example.com"),
+            "hosts[0].origin.host",
+            circle,
+        ),
+    ] {
+        let mut config = good();
+        config["hosts"] = json!([first, second]);
+        let error = load(&config).unwrap_err();
+        assert_eq!(error.path(), path, "{error}: {config}");
+        assert!(error.problem().contains(problem), "{error}: {config}");
+    }
+    // A host that is not served yet has its names all the same.
+    let mut inactive = plain("a.example.com");
+    inactive["active"] = json!(false);
+    let mut config = good();
+    config["hosts"] = json!([inactive, plain("a.example.com")]);
+    assert_eq!(load(&config).unwrap_err().path(), "hosts[1].custom_domain");
+    // Two hosts may share an origin, and without an alias its name is free.
+    let mut without = plain("a.example.com");
+    without["mtls"] = json!("off");
+    without
+        .as_object_mut()
+        .unwrap()
+        .remove("client_certificates");
+    config["hosts"] = json!([without, plain("mtls.a.example.com")]);
+    assert_eq!(load(&config), Ok(2));
+}
+
 #[test]
 fn origins_are_reached_over_https_only() {
     for text in [

@@ -95,6 +95,11 @@ impl<S: Read + Write> Client<S> {
         &self.stream
     }
 
+    /// Whether the peer has said that it takes no more requests here.
+    pub fn is_leaving(&self) -> bool {
+        self.goaway.is_some()
+    }
+
     fn write_request(
         &mut self,
         request: &WireRequest,

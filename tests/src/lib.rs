@@ -16,6 +16,8 @@ pub mod origin;
 pub mod pki;
 pub mod poll;
 pub mod process;
+pub mod shipped;
 pub mod suites;
 pub mod tls;
+pub mod wasm;
 pub mod wire;

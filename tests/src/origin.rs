@@ -17,8 +17,9 @@ use crate::pki::Identity;
 use crate::poll;
 use crate::wire::{Fields, WireError, values};
 
-/// A connection that says nothing for this long is dropped.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection that says nothing for this long is dropped. Longer than any pause between two tests that
+/// share an Envoy, which would send the next request on a connection that is about to be closed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A request as it reached the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +69,10 @@ impl std::error::Error for OriginError {}
 ///
 /// It answers 200 with a small JSON body, `x-origin: 1` and two cookies. A target may ask for
 /// something else: `/status/302` for a status, `/large/100000` for a body of that many bytes,
-/// `/trailers` for a chunked body with a trailer field.
+/// `/trailers` for a chunked body with a trailer field, `/with/NAME/VALUE` for one more field,
+/// `/echo/NAME` for a body with the values of that field of the request. Some get no whole answer:
+/// `/silent` none at all, `/gone` a closed connection, `/cut/length` and `/cut/chunks` one that is
+/// closed in the middle of the body.
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
@@ -88,6 +92,14 @@ struct Shared {
 impl Origin {
     /// Starts on a free port of 127.0.0.1.
     pub fn start(identity: &Identity) -> Result<Self, OriginError> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), identity)
+    }
+
+    /// Starts where another one has been before.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub fn start_at(address: SocketAddr, identity: &Identity) -> Result<Self, OriginError> {
         let chain = identity
             .chain
             .iter()
@@ -102,7 +114,7 @@ impl Origin {
             .with_single_cert(chain, key)
             .map_err(OriginError::Identity)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(OriginError::Listen)?;
+        let listener = TcpListener::bind(address).map_err(OriginError::Listen)?;
         let address = listener.local_addr().map_err(OriginError::Listen)?;
         let shared = Arc::new(Shared {
             tls: Arc::new(tls),
@@ -172,8 +184,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
-        let opened = socket.and_then(|socket| Ok((socket.try_clone()?, socket)));
-        let (handle, socket) = match opened {
+        let opened =
+            socket.and_then(|socket| Ok((socket.try_clone()?, socket.try_clone()?, socket)));
+        let (handle, end, socket) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 lock(&shared.faults).push(format!("no connection: {error}"));
@@ -186,6 +199,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 if let Err(error) = serve(socket, &shared) {
                     lock(&shared.faults).push(error.to_string());
                 }
+                // The handle that is kept would hold it open.
+                drop(end.shutdown(Shutdown::Both));
             }
         });
         let mut connections = lock(&shared.connections);
@@ -214,12 +229,27 @@ fn serve(socket: TcpStream, shared: &Shared) -> Result<(), WireError> {
         };
         let request = read_request(&mut lines, &line, server_name.clone())?;
         let answer = answer(&request);
+        let fate = fate(&request);
         let closing = request
             .values("connection")
             .iter()
             .any(|it| it.eq_ignore_ascii_case(b"close"));
         lock(&shared.recorded).push(request);
-        lines.stream.write_all(&answer)?;
+        match fate {
+            Fate::Whole => lines.stream.write_all(&answer)?,
+            Fate::Silent => {
+                // Until the peer has had enough.
+                drop(lines.line());
+                return Ok(());
+            }
+            Fate::Cut(length) => {
+                lines
+                    .stream
+                    .write_all(answer.get(..length).unwrap_or(&answer))?;
+                lines.stream.flush()?;
+                return Ok(lines.stream.sock.shutdown(Shutdown::Both)?);
+            }
+        }
         lines.stream.flush()?;
         if closing {
             lines.stream.conn.send_close_notify();
@@ -267,6 +297,29 @@ fn read_request(
     })
 }
 
+/// How much of its answer a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Whole,
+    Silent,
+    /// So many bytes, and the end of the connection without a farewell.
+    Cut(usize),
+}
+
+fn fate(request: &Recorded) -> Fate {
+    match request.target.as_slice() {
+        b"/silent" => Fate::Silent,
+        b"/gone" => Fate::Cut(0),
+        // The head is shorter than that, and head and body are longer.
+        b"/cut/length" | b"/cut/chunks" => Fate::Cut(CUT),
+        _ => Fate::Whole,
+    }
+}
+
+/// How much of an answer is sent when it is cut, and how long its body would be.
+const CUT: usize = 10_000;
+const UNCUT: usize = 20_000;
+
 /// The answer that a request asks for.
 fn answer(request: &Recorded) -> Vec<u8> {
     let target = String::from_utf8_lossy(&request.target);
@@ -281,9 +334,12 @@ fn answer(request: &Recorded) -> Vec<u8> {
     let status = number("/status/")
         .filter(|it| (200..600).contains(it))
         .unwrap_or(200);
-    let body = match number("/large/") {
-        Some(size) => vec![b'x'; size],
-        None => b"{\"origin\":true}".to_vec(),
+    let echoed = path.strip_prefix("/echo/").map(|name| request.values(name));
+    let body = match (number("/large/"), echoed) {
+        (Some(size), _) => vec![b'x'; size],
+        (None, Some(values)) => values.join(&b", "[..]),
+        (None, None) if path.starts_with("/cut/") => vec![b'x'; UNCUT],
+        (None, None) => b"{\"origin\":true}".to_vec(),
     };
     let mut out = format!("HTTP/1.1 {status} \r\n").into_bytes();
     for (name, value) in [
@@ -294,6 +350,10 @@ fn answer(request: &Recorded) -> Vec<u8> {
     ] {
         write_field(&mut out, name.as_bytes(), value.as_bytes());
     }
+    let with = path.strip_prefix("/with/");
+    if let Some((name, value)) = with.and_then(|field| field.split_once('/')) {
+        write_field(&mut out, name.as_bytes(), value.as_bytes());
+    }
     if (300..400).contains(&status) {
         write_field(
             &mut out,
@@ -302,7 +362,7 @@ fn answer(request: &Recorded) -> Vec<u8> {
         );
     }
     let has_body = request.method != b"HEAD" && !matches!(status, 204 | 304);
-    if path == "/trailers" && has_body {
+    if matches!(path, "/trailers" | "/cut/chunks") && has_body {
         write_field(&mut out, b"transfer-encoding", b"chunked");
         out.extend_from_slice(b"\r\n");
         let trailers = vec![(b"x-origin-trailer".to_vec(), b"1".to_vec())];

@@ -327,6 +327,26 @@ impl Envoy {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// The memory that this process holds, in bytes, as the kernel counts it.
+    pub fn resident_memory(&self) -> Result<u64, ProcessError> {
+        let read = fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = read.map_err(ProcessError::io("read the memory"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes
+            .map(|count| count * 1024)
+            .ok_or_else(|| ProcessError::Admin("the kernel does not tell the memory".to_owned()))
+    }
+
+    /// Ends Envoy at once, with whatever it was doing.
+    pub fn kill(&mut self) -> Result<ExitStatus, ProcessError> {
+        // It must not find a stranger under this number later.
+        drop(self.watch.take());
+        let end = ProcessError::io("end envoy");
+        self.child.kill().map_err(end)?;
+        self.child.wait().map_err(ProcessError::io("end envoy"))
+    }
+
     fn stop(&mut self) {
         if matches!(self.exit_status(), Ok(Some(_))) {
             return;

@@ -158,6 +158,7 @@ pub fn connect(address: SocketAddr, options: &TlsOptions<'_>) -> Result<TlsStrea
     Ok(TlsStream {
         stream,
         heard: Heard::Nothing,
+        received: 0,
     })
 }
 
@@ -208,6 +209,7 @@ enum Heard {
 pub struct TlsStream {
     stream: StreamOwned<ClientConnection, TcpStream>,
     heard: Heard,
+    received: u64,
 }
 
 impl TlsStream {
@@ -238,6 +240,11 @@ impl TlsStream {
     pub fn server_chain(&self) -> Vec<Vec<u8>> {
         let chain = self.stream.conn.peer_certificates().unwrap_or_default();
         chain.iter().map(|der| der.to_vec()).collect()
+    }
+
+    /// How many bytes were read, those of TLS itself not counted.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// This side's address, to find the connection in a server's log.
@@ -272,21 +279,23 @@ impl TlsStream {
     }
 }
 
+impl TlsStream {
+    fn hear(&mut self, count: usize) -> usize {
+        self.heard = Heard::Data;
+        self.received += count as u64;
+        count
+    }
+}
+
 impl Read for TlsStream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self.stream.read(out) {
-            Ok(count) => {
-                self.heard = Heard::Data;
-                Ok(count)
-            }
+            Ok(count) => Ok(self.hear(count)),
             Err(error) => {
                 let error = self.explain(error);
                 // An answer that the server gave before it closed is worth more than the error.
                 match self.stream.conn.reader().read(out) {
-                    Ok(count @ 1..) => {
-                        self.heard = Heard::Data;
-                        Ok(count)
-                    }
+                    Ok(count @ 1..) => Ok(self.hear(count)),
                     _ => Err(error),
                 }
             }

@@ -22,6 +22,9 @@ const OLDER_ENVOYS: [&str; 3] = [WITHOUT_VERDICT, WITHOUT_CERTIFICATE, "1.36.4"]
 /// The package that holds the runners of the real tests.
 const RUNNERS: &str = "auth-edge-tests";
 
+/// What is run for long.
+const SOAK_TEST: &str = "updates_under_load_lose_no_request_no_connection_and_no_memory";
+
 /// The folder whose npm packages the demo needs.
 const DEMO: &str = "envoy-demo";
 
@@ -321,6 +324,16 @@ pub(crate) fn bench(cache: &Cache) -> Outcome<ExitCode> {
         .args(["--envoy-version", envoy::MAIN_VERSION]);
     let why = command.arg("--wasm").arg(wasm).exec();
     Err(format!("cannot start the measurement: {why}"))
+}
+
+/// `soak`: this process becomes the one test that is run for long.
+pub(crate) fn soak(cache: &Cache, updates: u64) -> Outcome<ExitCode> {
+    let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
+    let wasm = filter::build_filter(cache)?;
+    let mut command = envoy_runner("hosts-envoy", envoy::MAIN_VERSION, &envoy, &wasm);
+    command.args(["--only", SOAK_TEST, "--updates", &updates.to_string()]);
+    let why = command.exec();
+    Err(format!("cannot start the test: {why}"))
 }
 
 /// `docs`: this process becomes the generator.

@@ -26,6 +26,9 @@ Commands:
   demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
   test              run every test, natively and in real Envoys
   bench             measure the filter
+  soak [--updates N]
+                    change the configuration N times (10000) under load, and see that nothing is lost
+                    and no memory either
   fuzz --minutes N [--target NAME] [--keep]
                     search for inputs that break the core, guided by coverage;
                     --keep puts inputs that reach more code into fuzz/corpus
@@ -45,6 +48,9 @@ Environment:
   LIMBO               the limbo.json of x509-limbo, which is run when it is given
 ";
 
+/// How often `soak` changes the configuration unless told: an update a minute for a week.
+const SOAK_UPDATES: u64 = 10_000;
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -54,6 +60,7 @@ enum Task {
     Demo { once: bool },
     Test,
     Bench,
+    Soak { updates: u64 },
     Fuzz(fuzz::Options),
     Ci,
     Docs { check: bool },
@@ -94,6 +101,7 @@ fn main() -> ExitCode {
         Task::Demo { once } => report(commands::demo(&cache, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
+        Task::Soak { updates } => report(commands::soak(&cache, updates)),
         Task::Fuzz(options) => report(fuzz::run(&options)),
         Task::Ci => commands::ci(&cache),
         Task::Docs { check } => report(commands::docs(check)),
@@ -113,7 +121,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
     let mut install = false;
     let mut flags = Vec::new();
     let mut command = None;
-    let (mut minutes, mut target) = (None, None);
+    let (mut minutes, mut target, mut updates) = (None, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
@@ -121,6 +129,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
             "-h" | "--help" => return Ok((Task::Help, false)),
             "--install" => install = true,
             "--minutes" => minutes = Some(number(value()?)?),
+            "--updates" => updates = Some(number(value()?)?),
             "--target" => target = Some(value()?.clone()),
             flag if flag.starts_with('-') => flags.push(flag),
             name if command.is_none() => command = Some(name),
@@ -149,6 +158,9 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
             target: target.take(),
             keep: has("--keep"),
         }),
+        "soak" => Task::Soak {
+            updates: updates.take().unwrap_or(SOAK_UPDATES),
+        },
         "ci" => Task::Ci,
         "docs" => Task::Docs {
             check: has("--check"),
@@ -158,6 +170,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
     let valued = [
         minutes.map(|_| "--minutes"),
         target.as_ref().map(|_| "--target"),
+        updates.map(|_| "--updates"),
     ];
     match flags.into_iter().chain(valued.into_iter().flatten()).next() {
         Some(flag) => Err(format!("`{command}` has no option `{flag}`")),
@@ -221,6 +234,15 @@ mod tests {
         ] {
             assert!(parse_line(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_number_of_updates_belongs_to_the_soak() {
+        let soak = |updates| Ok((Task::Soak { updates }, false));
+        assert_eq!(parse_line("soak"), soak(SOAK_UPDATES));
+        assert_eq!(parse_line("soak --updates 5"), soak(5));
+        assert!(parse_line("soak --updates 0").is_err());
+        assert!(parse_line("test --updates 5").is_err());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Runs the built filter in a real Envoy through what no vector can say.
 //!
 //! `hosts-envoy --envoy PATH --envoy-version V --wasm PATH [--envoy-without-verdict PATH]
-//! [--envoy-without-certificate PATH] [--only TEXT]`; the two are an Envoy 1.38, which does not say whether
-//! it verified a certificate, and one before that, which does not show it. The last line counts.
+//! [--envoy-without-certificate PATH] [--only TEXT] [--updates N]`; the two are an Envoy 1.38, which does not
+//! say whether it verified a certificate, and one before that, which does not show it. N is how often the
+//! configuration changes under load. The last line counts.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,8 +11,8 @@ use std::process::ExitCode;
 
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
-    Outcome, Stage, bodies, certificates, connections, expiry, faults, records, secrets, sessions,
-    starts, updates,
+    Outcome, Stage, bodies, certificates, connections, expiry, faults, load, operations, origins,
+    records, restarts, secrets, sessions, shipped, starts, traps, updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -69,6 +70,24 @@ const TESTS: &[(&str, Test)] = tests! {
         a_refused_configuration_leaves_the_former_in_force,
         a_revocation_list_counts_from_the_next_request_of_an_open_connection,
         a_removed_root_refuses_the_next_request_of_an_open_connection;
+    load:
+        updates_under_load_lose_no_request_no_connection_and_no_memory,
+        refused_updates_under_load_change_nothing;
+    traps:
+        a_trap_answers_503_forwards_nothing_and_the_next_request_is_served;
+    restarts:
+        a_drained_envoy_is_replaced_without_a_lost_request,
+        a_killed_envoy_loses_no_more_than_what_was_in_flight;
+    origins:
+        an_origin_that_fails_is_told_from_an_answer_and_never_asked_twice,
+        the_route_of_a_host_chooses_its_origin_and_stays_here;
+    shipped:
+        hsts_is_added_where_the_origin_sends_none,
+        what_is_not_the_origins_is_never_stored,
+        cors_fields_of_the_origin_are_left_alone,
+        health_is_answered_without_the_filter_until_envoy_drains;
+    operations:
+        the_metrics_of_the_documents_and_of_the_alert_rules_exist;
     bodies:
         large_bodies_stream_through_both_ways,
         messages_without_a_body_pass;
@@ -106,10 +125,18 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<usize, Box<dyn Error>> {
-    let more = ["envoy-without-verdict", "envoy-without-certificate", "only"];
+    let more = [
+        "envoy-without-verdict",
+        "envoy-without-certificate",
+        "only",
+        "updates",
+    ];
     let arguments = Arguments::parse(std::env::args().skip(1), &more)?;
     let only = arguments.value("only").unwrap_or_default();
-    let stage = Stage::new(arguments.envoy.clone(), arguments.wasm.clone())?;
+    let mut stage = Stage::new(arguments.envoy.clone(), arguments.wasm.clone())?;
+    if let Some(updates) = arguments.value("updates") {
+        stage.updates = updates.parse()?;
+    }
     let mut tally = Tally::default();
     for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(only)) {
         tally.add(name, test(&stage));

@@ -22,14 +22,8 @@ mod table;
 
 pub use table::Count;
 
+use crate::shipped::{ALIAS, DOMAIN, ORIGIN};
 use stage::Stage;
-
-/// The public name, as in the shipped configuration.
-const DOMAIN: &str = "login.localhost";
-/// Its mTLS alias.
-const ALIAS: &str = "mtls.login.localhost";
-/// The origin.
-const ORIGIN: &str = "origin.localhost";
 
 /// How often the programs are looked after while nothing happens.
 const LOOK: Duration = Duration::from_millis(200);

@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use super::attempt::Attempt;
 use super::attempt::Expected::{Closed, Forwarded, Refused};
 use super::audit::Audit;
-use super::stage::{CA_SIGNED, SELF_SIGNED, SELF_SIGNED_ED25519, Stage, replace};
+use super::stage::{CA_SIGNED, SELF_SIGNED, SELF_SIGNED_ED25519, Stage};
 use super::table::{Row, Section};
 use super::{ALIAS, DOMAIN, around};
 use crate::pki::{DAY, Identity, Pki, PkiError, encode_uri_component};
 use crate::poll;
+use crate::shipped::replace;
 
 /// How long a replaced configuration may take to be in force in every worker.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::audit::Audit;
@@ -17,26 +17,15 @@ use super::node::{Node, Origin};
 use super::{ALIAS, DOMAIN, ORIGIN, Options, Stay, progress};
 use crate::pki::{
     CLIENT_AUTH, Criticality, Extension, Identity, Key, KeyKind, Pki, Template, distinguished_name,
-    encode_uri_component, thumbprint_base64url, thumbprint_hex,
+    encode_uri_component, thumbprint_base64url,
 };
 use crate::process::{Envoy, Launch, Watch};
+use crate::shipped::{self, API_KEY_VARIABLE, write_identity};
 
-/// The variable that the shipped configuration takes the API key from.
-const API_KEY_VARIABLE: &str = "LOGIN_CNAME_API_KEY";
 const CALLBACK: &str = "https://app.example.com/callback";
 
-const ENVOY_YAML: &str = include_str!("../../../envoy-demo/envoy.yaml");
-const EDGE_YAML: &str = include_str!("../../../envoy-demo/edge/auth-edge.yaml");
-/// The files that are taken over as they are.
-const AS_SHIPPED: [(&str, &str); 4] = [
-    (
-        "sds/login.yaml",
-        include_str!("../../../envoy-demo/sds/login.yaml"),
-    ),
-    (
-        "sds/mtls.yaml",
-        include_str!("../../../envoy-demo/sds/mtls.yaml"),
-    ),
+/// The programs of the demo, taken over as they are.
+const PROGRAMS: [(&str, &str); 2] = [
     (
         "node/origin.mjs",
         include_str!("../../../envoy-demo/origin.mjs"),
@@ -45,14 +34,6 @@ const AS_SHIPPED: [(&str, &str); 4] = [
         "node/client.mjs",
         include_str!("../../../envoy-demo/client.mjs"),
     ),
-];
-
-/// The text that stands in the shipped configuration for a root.
-const EXAMPLE_ROOT: &str = "REPLACE WITH THE CERTIFICATE OF YOUR ROOT, BASE64 OF ITS DER";
-/// The thumbprints that stand in the shipped configuration for those of real clients.
-const EXAMPLE_THUMBPRINTS: [&str; 2] = [
-    "0000000000000000000000000000000000000000000000000000000000000001",
-    "0000000000000000000000000000000000000000000000000000000000000002",
 ];
 
 /// The identities that are accepted, and the files that hold them.
@@ -117,7 +98,7 @@ impl Stage {
         let origin = Origin::start(&node, &api_key)?;
 
         progress("starting Envoy with envoy-demo/envoy.yaml");
-        let config = envoy_yaml(edge, health, origin.address)?;
+        let config = shipped::envoy_yaml(edge, health, origin.address)?;
         let envoy = Envoy::launch_in(
             directory,
             &Launch {
@@ -145,22 +126,8 @@ impl Stage {
 
     /// Moves a configuration of the filter into place, as an operator would.
     pub(super) fn replace_edge_yaml(&self, text: &str) -> Result<(), Box<dyn Error>> {
-        let folder = self.envoy.directory().join("edge");
-        // Beside the watched folder, so that only the move is seen there.
-        let new = self.envoy.directory().join("auth-edge.yaml.new");
-        fs::write(&new, text)?;
-        fs::rename(new, folder.join("auth-edge.yaml"))?;
+        shipped::replace_edge_yaml(self.envoy.directory(), text)?;
         Ok(())
-    }
-}
-
-/// Replaces the one place where `old` stands; anything else means that the shipped file has changed.
-pub(super) fn replace(text: &str, old: &str, new: &str) -> Result<String, String> {
-    match text.matches(old).count() {
-        1 => Ok(text.replacen(old, new, 1)),
-        count => Err(format!(
-            "`{old}` stands {count} times in the shipped configuration, expected once"
-        )),
     }
 }
 
@@ -180,49 +147,17 @@ fn free_port(options: &Options, nice: u16) -> Result<SocketAddr, Box<dyn Error>>
     Ok(listener?.local_addr()?)
 }
 
-fn envoy_yaml(
-    edge: SocketAddr,
-    health: SocketAddr,
-    origin: SocketAddr,
-) -> Result<String, Box<dyn Error>> {
-    let address = |at: SocketAddr| {
-        format!(
-            "socket_address: {{ address: {}, port_value: {} }}",
-            at.ip(),
-            at.port()
-        )
-    };
-    let mut text = ENVOY_YAML.to_owned();
-    for (shipped, here) in [
-        ("0.0.0.0, port_value: 8443", edge),
-        ("0.0.0.0, port_value: 8080", health),
-        ("origin.localhost, port_value: 9443", origin),
-    ] {
-        let shipped = format!("socket_address: {{ address: {shipped} }}");
-        text = replace(&text, &shipped, &address(here))?;
-    }
-    Ok(text)
-}
-
 /// Writes all files but those that hold a port; gives the filter's configuration.
 fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Error>> {
-    for folder in ["certs", "clients", "edge", "node", "sds"] {
+    let edge = shipped::edge_yaml(pki)?;
+    shipped::write_files(root, pki, wasm, &edge)?;
+    for folder in ["clients", "node"] {
         fs::create_dir(root.join(folder))?;
     }
-    for (name, text) in AS_SHIPPED {
+    for (name, text) in PROGRAMS {
         fs::write(root.join(name), text)?;
     }
-    fs::copy(wasm, root.join("auth_edge_filter.wasm"))?;
-    fs::write(
-        root.join("certs/origin-authorities.pem"),
-        pki.server_ca_pem(),
-    )?;
-    for (name, host) in [("login", DOMAIN), ("mtls", ALIAS), ("origin", ORIGIN)] {
-        write_identity(
-            &root.join("certs").join(name),
-            &pki.server_identity(&[host])?,
-        )?;
-    }
+    write_identity(&root.join("certs/origin"), &pki.server_identity(&[ORIGIN])?)?;
     for name in [CA_SIGNED, SELF_SIGNED, SELF_SIGNED_ED25519] {
         write_identity(&root.join("clients").join(name), pki.get(name)?)?;
     }
@@ -233,22 +168,7 @@ fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Er
             encode_uri_component(&pki.get(CA_SIGNED)?.leaf_pem())
         ),
     )?;
-    let authority = STANDARD.encode(pki.authority("ca")?.der());
-    let mut edge = replace(EDGE_YAML, EXAMPLE_ROOT, &authority)?;
-    for (example, name) in EXAMPLE_THUMBPRINTS
-        .iter()
-        .zip([SELF_SIGNED, SELF_SIGNED_ED25519])
-    {
-        edge = replace(&edge, example, &thumbprint_hex(pki.get(name)?.leaf()))?;
-    }
-    fs::write(root.join("edge/auth-edge.yaml"), &edge)?;
     Ok(edge)
-}
-
-fn write_identity(stem: &Path, identity: &Identity) -> Result<(), Box<dyn Error>> {
-    fs::write(stem.with_extension("pem"), identity.chain_pem())?;
-    fs::write(stem.with_extension("key"), identity.key_pem())?;
-    Ok(())
 }
 
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Box<dyn Error>> {

@@ -9,7 +9,7 @@ use super::{
     SUCCESS, Stage, TOKEN, UNFILTERED, ensure, forwarded, refused, token_request, told,
 };
 use crate::conformance::facts::{XFCC, written};
-use crate::hosts::records::counter;
+use crate::hosts::records::{counter, settle};
 use crate::wire::WireRequest;
 
 /// What one request was decided says nothing of the next.
@@ -111,6 +111,7 @@ pub fn a_signature_is_verified_once_for_all_requests_and_connections(stage: &Sta
     const NAME: &str = "signature_verifications";
     // A registered certificate that no other test presents.
     let identity = stage.pki.get("self_signed_p384")?;
+    settle(stage)?;
     let before = counter(&stage.edge, NAME)?;
     for protocol in PROTOCOLS {
         for _ in 0..2 {
@@ -123,6 +124,7 @@ pub fn a_signature_is_verified_once_for_all_requests_and_connections(stage: &Sta
             }
         }
     }
+    settle(stage)?;
     let verified = counter(&stage.edge, NAME)? - before;
     ensure(verified == 1, || {
         format!("expected one verification for 12 requests on 4 connections, found {verified}")
@@ -143,6 +145,7 @@ pub fn a_path_is_verified_once_for_all_requests_and_connections(stage: &Stage) -
         let [verified, time, remembered] = NAMES.map(|name| counter(&stage.edge, name));
         Ok([verified?, time?, remembered?])
     };
+    settle(stage)?;
     let before = counters()?;
     for protocol in PROTOCOLS {
         for _ in 0..2 {
@@ -155,6 +158,7 @@ pub fn a_path_is_verified_once_for_all_requests_and_connections(stage: &Stage) -
             }
         }
     }
+    settle(stage)?;
     let after = counters()?;
     let [verified, time, remembered] = std::array::from_fn(|index| after[index] - before[index]);
     ensure(verified == 2 && time > 0 && remembered == 11, || {

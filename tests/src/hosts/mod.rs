@@ -5,6 +5,7 @@
 //! changed; those that need another configuration start their own.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,10 +26,16 @@ pub mod certificates;
 pub mod connections;
 pub mod expiry;
 pub mod faults;
+pub mod load;
+pub mod operations;
+pub mod origins;
 pub mod records;
+pub mod restarts;
 pub mod secrets;
 pub mod sessions;
+pub mod shipped;
 pub mod starts;
+pub mod traps;
 pub mod updates;
 
 /// What a test gives.
@@ -57,11 +64,24 @@ pub const RESUMING_BY_HOST: &str = "resuming_verified_by_host";
 pub const CHAIN: &str = "chain";
 /// A listener that is to show that, and does not.
 pub const CHAIN_UNWRITTEN: &str = "chain_unwritten";
+/// The listeners with the filter.
+pub const FILTERED: [&str; 7] = [
+    SHIPPED,
+    RESUMING,
+    UNINSPECTED,
+    BY_HOST,
+    RESUMING_BY_HOST,
+    CHAIN,
+    CHAIN_UNWRITTEN,
+];
 /// A listener without the filter that writes the client's certificates in a field for the origin.
 pub const UNFILTERED: &str = "unfiltered";
 
 /// How long something that Envoy does by itself may take.
 pub const SOON: Duration = Duration::from_secs(10);
+
+/// How many updates under load are made unless told: enough to show a leak, and over in seconds.
+pub const UPDATES: usize = 300;
 
 /// What the tests share.
 pub struct Stage {
@@ -77,6 +97,8 @@ pub struct Stage {
     pub origin: Origin,
     /// An Envoy with the listeners named above.
     pub edge: Envoy,
+    /// How many updates of the configuration the tests under load make.
+    pub updates: usize,
     server_ca: String,
 }
 
@@ -98,6 +120,7 @@ impl Stage {
         let bootstrap = bootstrap(&listeners, &wasm, &pki, &server, port).to_string();
         Ok(Self {
             edge: Envoy::start(&binary, &bootstrap, &[(API_KEY_VARIABLE, API_KEY)])?,
+            updates: UPDATES,
             server_ca: pki.server_ca_pem(),
             binary,
             wasm,
@@ -305,6 +328,18 @@ impl Client {
     pub fn open(
         envoy: &Envoy,
         listener: &str,
+        options: TlsOptions<'_>,
+        protocol: Protocol,
+    ) -> Result<Self, Box<dyn Error>> {
+        Self::at(envoy.listener_address(listener)?, options, protocol)
+    }
+
+    /// Opens a connection to an address.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn at(
+        address: SocketAddr,
         mut options: TlsOptions<'_>,
         protocol: Protocol,
     ) -> Result<Self, Box<dyn Error>> {
@@ -312,7 +347,7 @@ impl Client {
             Protocol::Http1 => &[b"http/1.1"],
             Protocol::Http2 => &[b"h2"],
         };
-        let stream = connect(envoy.listener_address(listener)?, &options)?;
+        let stream = connect(address, &options)?;
         Ok(match protocol {
             Protocol::Http1 => Self::Http1(http1::Client::new(stream)),
             Protocol::Http2 => Self::Http2(http2::Client::new(stream)?),
@@ -327,6 +362,22 @@ impl Client {
         match self {
             Self::Http1(client) => client.send(request),
             Self::Http2(client) => client.send(request),
+        }
+    }
+
+    /// Whether the peer has said that it takes no more requests on this connection.
+    pub fn is_leaving(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(client) => client.is_leaving(),
+        }
+    }
+
+    /// How many bytes were read, those of TLS itself not counted.
+    pub fn received(&self) -> u64 {
+        match self {
+            Self::Http1(client) => client.stream().received(),
+            Self::Http2(client) => client.stream().received(),
         }
     }
 

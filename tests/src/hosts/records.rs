@@ -5,8 +5,8 @@ use std::error::Error;
 use serde_json::Value;
 
 use super::{
-    ALIAS, Client, DOMAIN, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, ensure, forwarded,
-    refused, token_request,
+    ALIAS, Client, DOMAIN, FILTERED, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, ensure,
+    forwarded, refused, token_request,
 };
 use crate::pki::thumbprint_base64url;
 use crate::poll;
@@ -26,6 +26,32 @@ pub fn counter(envoy: &Envoy, name: &str) -> Result<u64, Box<dyn Error>> {
     let name = format!("{PREFIX}{name}");
     let value = envoy.stat(&name)?;
     Ok(value.ok_or_else(|| format!("there is no counter `{name}`"))?)
+}
+
+/// Waits until what the filter has counted so far stands in `/stats`: it tells Envoy now and then, and
+/// for each listener by itself.
+///
+/// # Errors
+/// When it does not come.
+pub fn settle(stage: &Stage) -> Outcome {
+    // No other test of the shared Envoy provokes it.
+    const MARK: &str = "refused.invalid_path";
+    let before = counter(&stage.edge, MARK)?;
+    for listener in FILTERED {
+        let mut client = Client::open(
+            &stage.edge,
+            listener,
+            stage.options(DOMAIN),
+            Protocol::Http1,
+        )?;
+        let marked = client.send(&WireRequest::new("GET", DOMAIN, "/../"))?;
+        refused(&marked, 400, "invalid_path")?;
+    }
+    let marks = || Some(counter(&stage.edge, MARK).ok()? - before);
+    let told = poll::until(SOON, || marks().filter(|it| *it == FILTERED.len() as u64));
+    ensure(told.is_some(), || {
+        format!("`{MARK}` grew by {:?} only", marks())
+    })
 }
 
 /// The same counter, as `/stats/prometheus` shows it.
@@ -53,6 +79,7 @@ pub fn counters_tell_what_was_forwarded_refused_and_claimed(stage: &Stage) -> Ou
         };
         names.iter().map(both).collect()
     };
+    settle(stage)?;
     let before = read()?;
     let options = stage.options_with(ALIAS, "ca_client")?;
     let mut client = Client::open(&stage.edge, SHIPPED, options, Protocol::Http1)?;
@@ -70,6 +97,8 @@ pub fn counters_tell_what_was_forwarded_refused_and_claimed(stage: &Stage) -> Ou
         400,
         "certificate_required",
     )?;
+    // After that nothing more comes.
+    settle(stage)?;
     for (((name, expected), before), after) in names.iter().zip(before).zip(read()?) {
         let grown = [after[0] - before[0], after[1] - before[1]];
         ensure(grown == [*expected; 2], || {
