@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
-    Outcome, Stage, bodies, certificates, connections, expiry, faults, records, secrets, sessions,
-    starts, updates,
+    Outcome, Stage, bodies, certificates, connections, expiry, faults, manifests, records, secrets,
+    sessions, starts, updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -69,6 +69,9 @@ const TESTS: &[(&str, Test)] = tests! {
         a_refused_configuration_leaves_the_former_in_force,
         a_revocation_list_counts_from_the_next_request_of_an_open_connection,
         a_removed_root_refuses_the_next_request_of_an_open_connection;
+    manifests:
+        the_manifests_for_istio_serve_both_names,
+        the_manifests_for_envoy_gateway_serve_both_names;
     bodies:
         large_bodies_stream_through_both_ways,
         messages_without_a_body_pass;
@@ -80,7 +83,7 @@ const TESTS: &[(&str, Test)] = tests! {
 type OlderTest = fn(&Stage, &Path) -> Outcome;
 
 /// Tests of an Envoy that lacks a fact, with the argument that names it.
-const OLDER: [(&str, &str, OlderTest); 2] = [
+const OLDER: [(&str, &str, OlderTest); 3] = [
     (
         "envoy-without-verdict",
         "without_a_verdict_of_the_host_program_ca_signed_certificates_are_refused",
@@ -90,6 +93,11 @@ const OLDER: [(&str, &str, OlderTest); 2] = [
         "envoy-without-certificate",
         "without_the_certificate_on_the_connection_every_one_is_refused",
         faults::without_the_certificate_on_the_connection_every_one_is_refused,
+    ),
+    (
+        "envoy-without-certificate",
+        "the_manifests_for_istio_serve_both_names_from_the_field_of_an_older_envoy",
+        manifests::the_manifests_for_istio_serve_both_names_from_the_field_of_an_older_envoy,
     ),
 ];
 

@@ -25,6 +25,7 @@ pub mod certificates;
 pub mod connections;
 pub mod expiry;
 pub mod faults;
+pub mod manifests;
 pub mod records;
 pub mod secrets;
 pub mod sessions;
