@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use crate::exec::{self, Outcome};
 use crate::step::Steps;
 use crate::tools::{Cache, cargo_deny, envoy, node, pkits};
-use crate::{filter, no_std, repo, wasm_std};
+use crate::{dist, filter, no_std, repo, wasm_std};
 
 /// An Envoy that shows a client certificate, but not whether it verified it. The 1.38.3 that can be had
 /// comes without a Wasm runtime.
@@ -300,6 +300,9 @@ pub(crate) fn ci(cache: &Cache) -> ExitCode {
         steps.not_run("deny", "the repository has no deny.toml");
     }
     test_steps(cache, &mut steps);
+    steps.work("dist", "make a release twice, and read it back", || {
+        dist::prove(cache)
+    });
     steps.finish()
 }
 

@@ -161,6 +161,13 @@ pub(crate) fn is_executable(file: &Path) -> bool {
 
 /// The first 16 hexadecimal digits of the SHA-256 of a text: enough to tell cache entries apart.
 pub(crate) fn short_hash(text: impl AsRef<[u8]>) -> Outcome<String> {
+    let mut digest = sha256_of(text)?;
+    digest.truncate(16);
+    Ok(digest)
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+pub(crate) fn sha256_of(bytes: impl AsRef<[u8]>) -> Outcome<String> {
     let mut command = Command::new("sha256sum");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command
@@ -168,15 +175,15 @@ pub(crate) fn short_hash(text: impl AsRef<[u8]>) -> Outcome<String> {
         .map_err(|why| format!("cannot run `sha256sum` (part of coreutils): {why}"))?;
     if let Some(mut input) = child.stdin.take() {
         input
-            .write_all(text.as_ref())
+            .write_all(bytes.as_ref())
             .map_err(|why| format!("cannot write to `sha256sum`: {why}"))?;
     }
     let output = child
         .wait_with_output()
         .map_err(|why| format!("cannot read from `sha256sum`: {why}"))?;
     let digest = String::from_utf8_lossy(&output.stdout).into_owned();
-    match digest.get(..16) {
-        Some(short) if output.status.success() => Ok(short.to_owned()),
+    match digest.get(..64) {
+        Some(digest) if output.status.success() => Ok(digest.to_owned()),
         _ => Err(format!("`sha256sum` failed ({})", output.status)),
     }
 }
@@ -227,6 +234,8 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_standard() {
+        let digest = sha256_of("abc").unwrap();
+        assert!(digest.starts_with("ba7816bf8f01cfea") && digest.ends_with("b410ff61f20015ad"));
         assert_eq!(short_hash("abc").unwrap(), "ba7816bf8f01cfea");
     }
 }

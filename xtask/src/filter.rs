@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::exec::{self, Outcome, at, show};
 use crate::tools::Cache;
 use crate::wasm_file::{self, CODE, DATA};
+use crate::wasm_std::WasmToolchain;
 use crate::{linker, repo, wasm_std};
 
 /// Exactly what the filter exports, in order of the alphabet.
@@ -54,7 +55,12 @@ const CORE: Module = Module {
 
 /// Builds the filter and returns the finished module.
 pub(crate) fn build_filter(cache: &Cache) -> Outcome<PathBuf> {
-    let (output, module) = build(cache, &FILTER)?;
+    build_filter_with(&wasm_std::ensure(cache)?)
+}
+
+/// The same with a toolchain that was found before.
+pub(crate) fn build_filter_with(toolchain: &WasmToolchain) -> Outcome<PathBuf> {
+    let (output, module) = build(toolchain, &FILTER)?;
     exec::say(&format!(
         "  filter: {}, {} bytes (code {}, data {}; limit {LIMIT})",
         output.display(),
@@ -73,12 +79,11 @@ pub(crate) fn build_filter(cache: &Cache) -> Outcome<PathBuf> {
 
 /// Builds the core alone, compiled as the filter is.
 pub(crate) fn build_core(cache: &Cache) -> Outcome<PathBuf> {
-    build(cache, &CORE).map(|(output, _)| output)
+    build(&wasm_std::ensure(cache)?, &CORE).map(|(output, _)| output)
 }
 
 /// Builds a module; gives where it is, and its bytes.
-fn build(cache: &Cache, module: &Module) -> Outcome<(PathBuf, Vec<u8>)> {
-    let toolchain = wasm_std::ensure(cache)?;
+fn build(toolchain: &WasmToolchain, module: &Module) -> Outcome<(PathBuf, Vec<u8>)> {
     let this = at(std::env::current_exe(), "find", "this program")?;
     if !this.is_file() {
         return Err("this program was rebuilt while it ran: run it again".to_owned());

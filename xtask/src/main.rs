@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of the repository: fetching tools, building the filter, running every test.
 
 mod commands;
+mod dist;
 mod exec;
 mod filter;
 mod fuzz;
@@ -34,6 +35,8 @@ Commands:
                     --keep puts inputs that reach more code into fuzz/corpus
   ci                formatting, lints, dependency policy, then everything of `test`
   docs [--check]    write the documents that are made from code; --check only compares them
+  dist [--twice]    write a release of the filter to target/dist; --twice builds it a second time
+                    elsewhere, and compares
 
 Options:
   --install         let Debian packages that are missing be installed with apt-get;
@@ -64,6 +67,7 @@ enum Task {
     Fuzz(fuzz::Options),
     Ci,
     Docs { check: bool },
+    Dist { twice: bool },
 }
 
 fn main() -> ExitCode {
@@ -105,6 +109,8 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => report(fuzz::run(&options)),
         Task::Ci => commands::ci(&cache),
         Task::Docs { check } => report(commands::docs(check)),
+        Task::Dist { twice: false } => report(dist::dist(&cache).map(|_| ExitCode::SUCCESS)),
+        Task::Dist { twice: true } => report(dist::prove(&cache).map(|()| ExitCode::SUCCESS)),
     }
 }
 
@@ -164,6 +170,9 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         "ci" => Task::Ci,
         "docs" => Task::Docs {
             check: has("--check"),
+        },
+        "dist" => Task::Dist {
+            twice: has("--twice"),
         },
         unknown => return Err(format!("there is no command `{unknown}`")),
     };

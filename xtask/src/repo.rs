@@ -26,6 +26,27 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// The folder in which cargo keeps what it has fetched; none when the environment names no place.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty());
+    set("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cargo")))
+}
+
+/// The folders with the sources of fetched crates, one for each registry or mirror that was asked.
+pub(crate) fn registries() -> Vec<PathBuf> {
+    let folder = cargo_home().map(|home| home.join("registry/src"));
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let mut folders: Vec<PathBuf> = entries
+        .into_iter()
+        .flat_map(|entries| entries.flatten())
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    folders
+}
+
 /// The cargo that runs this program, working in the repository.
 pub(crate) fn cargo() -> Command {
     let mut command =

@@ -418,18 +418,13 @@ fn flags(sysroot: Option<&Path>) -> OsString {
         flags.push(sysroot.as_os_str().to_owned());
     }
     // Messages of panics name files; where this machine keeps them is nobody's business, and the module is
-    // the same wherever it is built.
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home =
-        home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-    for (folder, name) in [
-        (home.map(|home| home.join("registry/src")), "/crates"),
-        (Some(repo::root()), "/auth-edge"),
-    ] {
-        if let Some(folder) = folder {
-            flags.push(remap(&folder, name));
-        }
+    // the same wherever it is built. A mirror's crates lie in a folder with the mirror's name.
+    for folder in repo::registries() {
+        flags.push(remap(&folder, "/crates"));
     }
+    // Of two that fit, the compiler takes the one that is named last.
+    flags.push(remap(&repo::root(), "/auth-edge"));
+    flags.push(remap(&repo::target_dir(), "/auth-edge/target"));
     joined(&flags)
 }
 

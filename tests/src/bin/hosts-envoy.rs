@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
-    Outcome, Stage, bodies, certificates, connections, expiry, faults, load, operations, origins,
-    records, restarts, secrets, sessions, shipped, starts, traps, updates,
+    Outcome, Stage, bodies, certificates, connections, expiry, faults, load, manifests, operations,
+    origins, records, restarts, secrets, sessions, shipped, starts, traps, updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -88,6 +88,9 @@ const TESTS: &[(&str, Test)] = tests! {
         health_is_answered_without_the_filter_until_envoy_drains;
     operations:
         the_metrics_of_the_documents_and_of_the_alert_rules_exist;
+    manifests:
+        the_manifests_for_istio_serve_both_names,
+        the_manifests_for_envoy_gateway_serve_both_names;
     bodies:
         large_bodies_stream_through_both_ways,
         messages_without_a_body_pass;
@@ -99,7 +102,7 @@ const TESTS: &[(&str, Test)] = tests! {
 type OlderTest = fn(&Stage, &Path) -> Outcome;
 
 /// Tests of an Envoy that lacks a fact, with the argument that names it.
-const OLDER: [(&str, &str, OlderTest); 2] = [
+const OLDER: [(&str, &str, OlderTest); 3] = [
     (
         "envoy-without-verdict",
         "without_a_verdict_of_the_host_program_ca_signed_certificates_are_refused",
@@ -109,6 +112,11 @@ const OLDER: [(&str, &str, OlderTest); 2] = [
         "envoy-without-certificate",
         "without_the_certificate_on_the_connection_every_one_is_refused",
         faults::without_the_certificate_on_the_connection_every_one_is_refused,
+    ),
+    (
+        "envoy-without-certificate",
+        "the_manifests_for_istio_serve_both_names_from_the_field_of_an_older_envoy",
+        manifests::the_manifests_for_istio_serve_both_names_from_the_field_of_an_older_envoy,
     ),
 ];
 

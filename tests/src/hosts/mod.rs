@@ -27,6 +27,7 @@ pub mod connections;
 pub mod expiry;
 pub mod faults;
 pub mod load;
+pub mod manifests;
 pub mod operations;
 pub mod origins;
 pub mod records;
