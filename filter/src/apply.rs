@@ -75,7 +75,8 @@ fn fields_for_origin<'a>(
         .collect()
 }
 
-fn refuse(
+/// Refuses the request, with an answer, a counter and a log line.
+pub(crate) fn refuse(
     host: &impl Host,
     counters: &Counters,
     request: &Request<'_>,
@@ -88,7 +89,8 @@ fn refuse(
     host.log_warning(&refusal.log_line(request, id));
 }
 
-fn answer(host: &impl Host, reply: &Reply) {
+/// Answers in the origin's place.
+pub(crate) fn answer(host: &impl Host, reply: &Reply) {
     let headers = reply
         .headers
         .iter()

@@ -4,15 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Request, Tls, TlsVersion,
-    Transport,
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Removal, Request, Tls,
+    TlsVersion, Transport,
 };
 use auth_edge::wire::thumbprint::Thumbprint;
 
 use crate::connections::Connections;
 use crate::host::{Host, OwnedField, Property};
-
-const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A request as it was seen, holding what [`Request`] borrows.
 pub(crate) struct Seen {
@@ -80,12 +78,8 @@ impl Seen {
             fields,
             peer: self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             connection: self.connection.as_deref().map_err(|missing| *missing),
+            removal: Removal::Any,
         }
-    }
-
-    /// The time in seconds since 1970.
-    pub(crate) const fn now(&self) -> u64 {
-        self.now_nanoseconds / NANOSECONDS_PER_SECOND
     }
 
     /// The pseudo-header fields, which stand first.

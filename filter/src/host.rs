@@ -7,9 +7,9 @@ use std::time::UNIX_EPOCH;
 
 use auth_edge::refusal::Reason;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{LogLevel, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
-/// A fact about the connection of the current request, by its name in Envoy.
+/// A fact about the current request and its connection, by its name in the host program.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Property {
     /// `connection.id`: 8 bytes, little-endian, unique in the process.
@@ -28,6 +28,8 @@ pub(crate) enum Property {
     PeerCertificateDigest,
     /// `connection.peer_certificate_valid`: one byte, Envoy's verdict; from Envoy 1.39.
     PeerCertificateValid,
+    /// A variable of NGINX, by its name.
+    Nginx(&'static str),
 }
 
 impl Property {
@@ -41,6 +43,7 @@ impl Property {
             Self::PeerCertificate => vec!["connection", "peer_certificate"],
             Self::PeerCertificateDigest => vec!["connection", "sha256_peer_certificate_digest"],
             Self::PeerCertificateValid => vec!["connection", "peer_certificate_valid"],
+            Self::Nginx(variable) => vec!["ngx", variable],
         }
     }
 }
@@ -64,6 +67,10 @@ pub(crate) trait Host {
     fn answer(&self, status: u16, headers: Vec<(&str, &str)>, body: &str);
     /// The configuration of this filter.
     fn plugin_configuration(&self) -> Vec<u8>;
+    /// The configuration of the VM.
+    fn vm_configuration(&self) -> Vec<u8>;
+    /// Sets a variable of NGINX for this request.
+    fn set_nginx_variable(&self, name: &str, value: &str);
     /// A secret of the VM, by its name.
     fn secret(&self, name: &str) -> Option<String>;
     /// Writes a line into the host program's log.
@@ -112,14 +119,16 @@ impl Host for ProxyWasm {
     }
 
     fn plugin_configuration(&self) -> Vec<u8> {
-        hostcalls::get_buffer(
-            proxy_wasm::types::BufferType::PluginConfiguration,
-            0,
-            usize::MAX,
-        )
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+        buffer(BufferType::PluginConfiguration)
+    }
+
+    fn vm_configuration(&self) -> Vec<u8> {
+        buffer(BufferType::VmConfiguration)
+    }
+
+    fn set_nginx_variable(&self, name: &str, value: &str) {
+        // The SDK panics on every status but success, an unknown variable among them.
+        let _ = hostcalls::set_property(vec!["ngx", name], Some(value.as_bytes()));
     }
 
     fn secret(&self, name: &str) -> Option<String> {
@@ -145,6 +154,11 @@ impl Host for ProxyWasm {
     fn add_to_counter(&self, counter: u32, amount: u64) {
         let _ = hostcalls::increment_metric(counter, i64::try_from(amount).unwrap_or(i64::MAX));
     }
+}
+
+fn buffer(which: BufferType) -> Vec<u8> {
+    let bytes = hostcalls::get_buffer(which, 0, usize::MAX);
+    bytes.ok().flatten().unwrap_or_default()
 }
 
 /// A variable of the VM's environment, as `vm_config.environment_variables` gives it.

@@ -82,7 +82,8 @@ impl Fake {
         let fields = seen.fields();
         let request = seen.request(&fields);
         let mut verdicts = Default::default();
-        let decision = decide(&request, &config, seen.now(), &mut verdicts);
+        let now = seen.now_nanoseconds / 1_000_000_000;
+        let decision = decide(&request, &config, now, &mut verdicts);
         let outcome = apply(
             self,
             &counters,
@@ -131,6 +132,16 @@ impl Host for Fake {
 
     fn plugin_configuration(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    fn vm_configuration(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn set_nginx_variable(&self, name: &str, value: &str) {
+        self.told
+            .borrow_mut()
+            .push(format!("variable {name}={value}"));
     }
 
     fn secret(&self, _name: &str) -> Option<String> {

@@ -12,6 +12,7 @@ pub mod hosts;
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod nginx;
 pub mod origin;
 pub mod pki;
 pub mod poll;

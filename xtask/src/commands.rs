@@ -144,6 +144,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         filter::build_filter(cache)
     });
     vectors_steps(&tools, wasm.as_deref(), steps);
+    nginx_step(wasm.as_deref(), steps);
     hosts_steps(&tools, wasm.as_deref(), steps);
     match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
         ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
@@ -198,6 +199,18 @@ fn vectors_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
             }
             command
         });
+    }
+}
+
+/// Every vector in the fake NGINX.
+fn nginx_step(wasm: Option<&Path>, steps: &mut Steps) {
+    const NAME: &str = "vectors: NGINX (fake)";
+    match wasm {
+        Some(wasm) => {
+            let wasm = filter::for_nginx(wasm);
+            steps.command(NAME, runner("vectors-nginx").arg("--wasm").arg(wasm));
+        }
+        None => steps.not_run(NAME, "the filter is not built"),
     }
 }
 

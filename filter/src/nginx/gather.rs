@@ -1,0 +1,147 @@
+//! What NGINX shows of a request, as the core takes it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use auth_edge::request::{
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Removal, Request, Tls,
+    TlsVersion, Transport,
+};
+
+use super::Replaced;
+use crate::connections::Connections;
+use crate::host::{Host, OwnedField, Property};
+
+/// A request as it was seen, holding what [`Request`] borrows.
+pub(crate) struct Seen {
+    fields: Vec<OwnedField>,
+    method: Vec<u8>,
+    target: Vec<u8>,
+    normalized_path: Vec<u8>,
+    /// NGINX's number for the connection; 0 when it gives none.
+    pub(crate) connection_id: u64,
+    peer: Option<IpAddr>,
+    connection: Result<Rc<Connection>, MissingFact>,
+    /// The time in nanoseconds since 1970.
+    pub(crate) now_nanoseconds: u64,
+}
+
+/// Asks NGINX for everything a decision needs; `count` is how many header fields it announced.
+pub(crate) fn gather(host: &impl Host, connections: &mut Connections, count: usize) -> Seen {
+    let now = host.now_nanoseconds();
+    let number = |name| variable(host, name)?.parse::<u64>().ok();
+    let id = number("connection");
+    let peer = variable(host, "remote_addr").and_then(|text| text.parse::<IpAddr>().ok());
+    let shown = host.request_fields().unwrap_or_default();
+    let (pseudo, fields): (Vec<_>, Vec<_>) = shown
+        .into_iter()
+        .partition(|(name, _)| name.starts_with(':'));
+    // NGINX shows the first hundred fields, its own four included, and sends on all of them.
+    let is_whole = fields.len() == count;
+    let connection = match (is_whole, now, id, peer) {
+        (false, _, _, _) => Err(MissingFact::Fields),
+        (_, None, _, _) => Err(MissingFact::Clock),
+        (_, _, None, _) => Err(MissingFact::ConnectionId),
+        (_, _, _, None) => Err(MissingFact::PeerAddress),
+        (true, Some(_), Some(id), Some(_)) => Ok(connections.get(id, || connection(host))),
+    };
+    let pseudo = |wanted: &str| {
+        let mut pseudo = pseudo.iter();
+        let found = pseudo.find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    Seen {
+        method: pseudo(":method"),
+        target: raw_target(host),
+        normalized_path: path_of(&pseudo(":path")).to_vec(),
+        fields,
+        connection_id: id.unwrap_or_default(),
+        peer,
+        connection,
+        now_nanoseconds: now.unwrap_or_default(),
+    }
+}
+
+/// The request target as it stands in the request line: NGINX's `$request_uri`, which is what goes
+/// upstream, is the same for an origin form and hides that a target is in another form.
+fn raw_target(host: &impl Host) -> Vec<u8> {
+    let line = host
+        .property(Property::Nginx("request"))
+        .unwrap_or_default();
+    let words = line.split(|byte| *byte == b' ');
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+    match words.as_slice() {
+        [_method, target, _version] => target.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+fn path_of(target: &[u8]) -> &[u8] {
+    let mut parts = target.split(|byte| *byte == b'?');
+    parts.next().unwrap_or_default()
+}
+
+impl Seen {
+    /// The header fields without pseudo-header fields.
+    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
+        let fields = self.fields.iter();
+        fields
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect()
+    }
+
+    /// The request; `fields` are those of [`Seen::fields`].
+    pub(crate) fn request<'a>(
+        &'a self,
+        fields: &'a [Field<'a>],
+        replaced: &'a Replaced,
+    ) -> Request<'a> {
+        Request {
+            method: &self.method,
+            target: &self.target,
+            normalized_path: Some(&self.normalized_path),
+            // NGINX's `:authority` is the name of a server of its configuration; the host's is the field.
+            authority: None,
+            protocol: None,
+            fields,
+            peer: self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            connection: self.connection.as_deref().map_err(|missing| *missing),
+            removal: Removal::Named(&replaced.0),
+        }
+    }
+}
+
+fn variable(host: &impl Host, name: &'static str) -> Option<String> {
+    String::from_utf8(host.property(Property::Nginx(name))?).ok()
+}
+
+/// What belongs to the connection; asked for once.
+fn connection(host: &impl Host) -> Connection {
+    Connection::new(match variable(host, "ssl_protocol") {
+        Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
+            version: TlsVersion::from_name(version.as_bytes()),
+            cipher_suite: variable(host, "ssl_cipher"),
+            server_name: variable(host, "ssl_server_name").filter(|name| !name.is_empty()),
+            client_certificate: client_certificate(host),
+        })),
+        _ => Transport::Plain,
+    })
+}
+
+fn client_certificate(host: &impl Host) -> ClientCertificate {
+    let verdict = variable(host, "ssl_client_verify");
+    if verdict.as_deref() == Some("NONE") {
+        return ClientCertificate::None;
+    }
+    // Absent is taken for "presented": then the certificate itself must show, or all is refused.
+    let pem = host.property(Property::Nginx("ssl_client_escaped_cert"));
+    let Some(pem) = pem.filter(|pem| !pem.is_empty()) else {
+        return ClientCertificate::NotShown { digest: None };
+    };
+    let host_verdict = match verdict.as_deref() {
+        None => HostVerdict::Unavailable,
+        Some("SUCCESS") => HostVerdict::Verified,
+        Some(_) => HostVerdict::NotVerified,
+    };
+    ClientCertificate::from_pem(&pem, host_verdict)
+}
