@@ -35,7 +35,7 @@ fn run() -> Result<usize, Box<dyn Error>> {
     }
     println!(
         "NGINX (fake): {} vectors: {} as decided, {} refused for a field that cannot be removed, {} consumed, \
-         {} answered by the host, {} whose configuration is refused, {} cannot be expressed, {} differed",
+         {} answered by the host, {} need what NGINX does not write, {} cannot be expressed, {} differed",
         vectors.len(),
         tally.agreed,
         tally.refused_for_removal,

@@ -59,36 +59,46 @@ pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn 
     run_with(vector, pki, shows, None)
 }
 
-/// Runs a vector against the core, given what NGINX shows of the request as it read it; `named` are the fields
-/// that it replaces.
+/// What NGINX shows and does.
+#[derive(Clone, Copy, Debug)]
+pub struct Nginx<'a> {
+    /// The request as it read it.
+    pub read: &'a Read,
+    /// The fields that it replaces.
+    pub replaced: &'a [String],
+    /// The configuration it was given.
+    pub config: &'a str,
+}
+
+/// Runs a vector against the core, given what NGINX shows.
 ///
 /// # Errors
 /// When the vector cannot be run.
 pub fn run_behind_nginx(
     vector: &Vector,
     pki: &Pki,
-    read: &Read,
-    named: &[String],
+    nginx: &Nginx<'_>,
 ) -> Result<Outcome, Box<dyn Error>> {
-    run_with(vector, pki, Shows::Verdict, Some((read, named)))
+    run_with(vector, pki, Shows::Verdict, Some(nginx))
 }
 
 fn run_with(
     vector: &Vector,
     pki: &Pki,
     shows: Shows,
-    nginx: Option<(&Read, &[String])>,
+    nginx: Option<&Nginx<'_>>,
 ) -> Result<Outcome, Box<dyn Error>> {
     let setup = vector.setup(pki, shows)?;
     let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
-    let config = config_json::parse(setup.config.as_bytes(), &secrets)?;
+    let config = nginx.map_or(setup.config.as_str(), |nginx| nginx.config);
+    let config = config_json::parse(config.as_bytes(), &secrets)?;
     let mut wire = vector.request.wire(pki)?;
     let identity = vector.request.certificate.as_deref();
     let identity = identity.map(|name| pki.get(name)).transpose()?;
     let mut normalized_path = None;
     match nginx {
         None => wire.headers = setup.xfcc.applied_to(&wire.headers, identity),
-        Some((read, _)) => {
+        Some(Nginx { read, .. }) => {
             wire.headers = read.fields.clone();
             // The host is one of the fields.
             wire.authority = None;
@@ -126,7 +136,7 @@ fn run_with(
         fields: &fields,
         peer: [127, 0, 0, 1].into(),
         connection: Ok(&connection),
-        removal: nginx.map_or(Removal::Any, |(_, named)| Removal::Named(named)),
+        removal: nginx.map_or(Removal::Any, |nginx| Removal::Named(nginx.replaced)),
     };
     let now = u64::try_from(pki.generated_at())?;
     let mut verdicts = VerdictCache::new();

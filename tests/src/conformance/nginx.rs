@@ -1,12 +1,13 @@
 //! The built filter in the fake NGINX of [`crate::nginx`]: facts are those that NGINX would show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use auth_edge::header::{REPLACED_BY_NAME, WRITTEN_BY_HOST_PROGRAM};
 use auth_edge::wire::config_json;
+use serde_json::Value;
 use wasmi::Module;
 
 use super::expect::{Answer, Outcome, compare};
@@ -33,6 +34,7 @@ pub struct Bench {
     module: Module,
     shipped: Shipped,
     workers: BTreeMap<String, Worker>,
+    refused: BTreeSet<String>,
     connections: u64,
 }
 
@@ -47,7 +49,8 @@ pub struct Tally {
     pub consumed: u32,
     /// Vectors that NGINX answers itself.
     pub answered_by_host: u32,
-    /// Vectors whose configuration asks for what NGINX cannot do, and was refused.
+    /// Vectors that need what NGINX does not write: their configuration is refused, and without that they come
+    /// out as the core has it.
     pub unfit: u32,
     /// Vectors that cannot be expressed.
     pub not_expressible: u32,
@@ -96,6 +99,7 @@ impl Bench {
             module: compile(&bytes)?,
             shipped: Shipped::read()?,
             workers: BTreeMap::new(),
+            refused: BTreeSet::new(),
             connections: 0,
         })
     }
@@ -119,17 +123,19 @@ impl Bench {
         if let Some(Departure::NotExpressible { .. }) = departure {
             return Ok(Ran::NotExpressible);
         }
-        let text = vector.setup(pki, Shows::Verdict)?.config;
+        let mut text = vector.setup(pki, Shows::Verdict)?.config;
         let config = config_json::parse(text.as_bytes(), &secrets)?;
         let named = replaced(config.fields().map(|(_, name)| name));
-        if config.readers_of_own_xfcc().next().is_some() {
-            return match self.worker(&text, &named) {
-                Ok(_) => {
-                    Err("NGINX writes no such field, and the configuration is in force".into())
-                }
-                Err(error) if error.to_string().contains("`envoy_xfcc`") => Ok(Ran::Unfit),
-                Err(error) => Err(error),
-            };
+        let is_unfit = config.readers_of_own_xfcc().next().is_some();
+        if is_unfit {
+            if !self.refuses(&text, &named)? {
+                return Err("NGINX writes no such field, and the configuration is in force".into());
+            }
+            text = without_own_xfcc(&text)?;
+            // Revocation lists of authorities that only clients show cannot be configured here at all.
+            if config_json::parse(text.as_bytes(), &secrets).is_err() {
+                return Ok(Ran::Unfit);
+            }
         }
         let found = self.send(vector, &text, &named, pki)?;
         match (departure, found) {
@@ -157,7 +163,12 @@ impl Bench {
             }
             (Some(Departure::NotExpressible { .. }) | None, Ok((read, found))) => {
                 // What the core decides of what NGINX shows.
-                let decided = native::run_behind_nginx(vector, pki, &read, &named)?;
+                let nginx = native::Nginx {
+                    read: &read,
+                    replaced: &named,
+                    config: &text,
+                };
+                let decided = native::run_behind_nginx(vector, pki, &nginx)?;
                 let Err(differs) = compare(&vector.expect, &vector.request, &decided, pki) else {
                     compare(&vector.expect, &vector.request, &found, pki)?;
                     return Ok(Ran::AsDecided);
@@ -166,13 +177,32 @@ impl Bench {
                     let refusal = Expect::Refuse(refusal(code));
                     compare(&refusal, &vector.request, &decided, pki).is_ok()
                 };
-                let code = REFUSED_FOR_REMOVAL
-                    .into_iter()
-                    .find(is_for_removal)
-                    .ok_or(differs)?;
-                compare(&Expect::Refuse(refusal(code)), &vector.request, &found, pki)?;
-                Ok(Ran::RefusedForRemoval)
+                if let Some(code) = REFUSED_FOR_REMOVAL.into_iter().find(is_for_removal) {
+                    let refusal = Expect::Refuse(refusal(code));
+                    compare(&refusal, &vector.request, &found, pki)?;
+                    return Ok(Ran::RefusedForRemoval);
+                }
+                // Without Envoy's field the vector does not hold; the filter still decides as the core does.
+                if is_unfit && is_same(&decided, &found) {
+                    return Ok(Ran::Unfit);
+                }
+                Err(differs)
             }
+        }
+    }
+
+    /// Whether the configuration is refused for what NGINX does not write.
+    fn refuses(&mut self, config: &str, named: &[String]) -> Result<bool, Box<dyn Error>> {
+        if self.refused.contains(config) {
+            return Ok(true);
+        }
+        match self.worker(config, named) {
+            Ok(_) => Ok(false),
+            Err(error) if error.to_string().contains("`envoy_xfcc`") => {
+                self.refused.insert(config.to_owned());
+                Ok(true)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -263,6 +293,42 @@ impl Bench {
             } => Outcome::Forwarded(upstream::request(&read, &elements, &variables, &shipped)?),
         };
         Ok(Ok((read, outcome)))
+    }
+}
+
+/// The configuration without what it reads of Envoy's own field: what an operator of NGINX writes instead.
+fn without_own_xfcc(config: &str) -> Result<String, Box<dyn Error>> {
+    let mut config: Value = serde_json::from_str(config)?;
+    let hosts = config["hosts"].as_array().map_or(0, Vec::len);
+    let places = (0..hosts).map(|index| format!("/hosts/{index}"));
+    for place in places.chain(["/defaults".to_owned()]) {
+        let policy = config.pointer_mut(&format!("{place}/client_certificates"));
+        let Some(policy) = policy.and_then(Value::as_object_mut) else {
+            continue;
+        };
+        policy.retain(|name, value| !(name == "source" && value == "envoy_xfcc"));
+        if let Some(ca_signed) = policy.get_mut("ca_signed").and_then(Value::as_object_mut) {
+            ca_signed.retain(|name, value| !(name == "presented_chain" && value == "envoy_xfcc"));
+        }
+    }
+    Ok(config.to_string())
+}
+
+/// Whether both reached the origin with the same certificate, or were answered with the same status and code.
+fn is_same(decided: &Outcome, found: &Outcome) -> bool {
+    match (decided, found) {
+        (Outcome::Forwarded(decided), Outcome::Forwarded(found)) => {
+            let name = "client-certificate";
+            crate::wire::values(&decided.headers, name) == crate::wire::values(&found.headers, name)
+        }
+        (Outcome::Answered(decided), Outcome::Answered(found)) => {
+            let code = |answer: &Answer| {
+                let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+                (answer.status, body.map(|body| body["edge_code"].clone()))
+            };
+            code(decided) == code(found)
+        }
+        _ => false,
     }
 }
 
