@@ -427,7 +427,7 @@ fn variables(
 }
 
 /// Whether the bytes are one DER sequence and nothing more: OpenSSL ends the handshake otherwise.
-fn is_whole_der(bytes: &[u8]) -> bool {
+pub fn is_whole_der(bytes: &[u8]) -> bool {
     let length = match bytes {
         [0x30, short @ 0..=0x7f, ..] => 2 + usize::from(*short),
         [0x30, 0x81, one, ..] => 3 + usize::from(*one),

@@ -28,6 +28,9 @@ pub struct OwnAnswer {
     pub why: &'static str,
 }
 
+/// Why a host is refused that is no name, by NGINX 1.31; older ones let some of them pass.
+pub const HOST_THAT_IS_NONE: &str = "NGINX refuses a host that is none";
+
 const fn refuse<T>(status: u16, why: &'static str) -> Result<T, OwnAnswer> {
     Err(OwnAnswer { status, why })
 }
@@ -186,11 +189,10 @@ fn fields(request: &WireRequest) -> Result<Fields, OwnAnswer> {
 
 /// `ngx_http_validate_host`.
 fn check_host(host: &[u8]) -> Result<(), OwnAnswer> {
-    const WHY: &str = "NGINX refuses a host that is none";
     let (name, port) = match host.first() {
         Some(b'[') => match host.iter().position(|byte| *byte == b']') {
             Some(end) => (&host[1..end], &host[end + 1..]),
-            None => return refuse(400, WHY),
+            None => return refuse(400, HOST_THAT_IS_NONE),
         },
         _ => {
             let colon = host.iter().position(|byte| *byte == b':');
@@ -210,7 +212,7 @@ fn check_host(host: &[u8]) -> Result<(), OwnAnswer> {
     };
     let is_empty = name.is_empty() || name == b".";
     if is_empty || doubled_dot || !is_port || !name.iter().all(is_name) {
-        return refuse(400, WHY);
+        return refuse(400, HOST_THAT_IS_NONE);
     }
     Ok(())
 }

@@ -12,10 +12,11 @@
 //! - `upstream`: what `proxy_pass` sends (`ngx_http_proxy_module.c`), from the shipped `deploy/nginx`.
 //! - `shipped`: that configuration, as text and as what is read of it.
 //!
-//! Read as of NGINX 1.31.5 and WasmX of April 2025. The facts of a connection are not from a
-//! handshake: they are what a real NGINX without the Wasm module showed, see `docs/nginx.md`.
+//! Read as of NGINX 1.31.5 and WasmX of April 2025. The facts of a connection are not from a handshake; `real`
+//! runs a real NGINX without Wasm, which shows that they and all but `module` are as they are here.
 
 pub mod ingress;
 pub mod module;
+pub mod real;
 pub mod shipped;
 pub mod upstream;
