@@ -145,3 +145,151 @@ fn client_certificate(host: &impl Host) -> ClientCertificate {
     };
     ClientCertificate::from_pem(&pem, host_verdict)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// NGINX: its variables, and a field that came.
+    struct Fake(BTreeMap<&'static str, &'static str>);
+
+    impl Fake {
+        fn new() -> Self {
+            Self(BTreeMap::from([
+                ("connection", "12345678"),
+                ("remote_addr", "198.51.100.7"),
+                ("request", "GET /a%2Fb HTTP/1.1"),
+                ("ssl_protocol", "TLSv1.3"),
+                ("ssl_client_verify", "NONE"),
+            ]))
+        }
+
+        fn with(mut self, name: &'static str, value: Option<&'static str>) -> Self {
+            match value {
+                Some(value) => self.0.insert(name, value),
+                None => self.0.remove(name),
+            };
+            self
+        }
+    }
+
+    impl Host for Fake {
+        fn request_fields(&self) -> Option<Vec<OwnedField>> {
+            let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+            Some(vec![
+                field(":path", "/a/b?c=d"),
+                field(":method", "GET"),
+                field(":authority", "a.server:443"),
+                field("Host", "login.example.test"),
+            ])
+        }
+
+        fn property(&self, property: Property) -> Option<Vec<u8>> {
+            match property {
+                Property::Nginx(name) => Some(self.0.get(name)?.as_bytes().to_vec()),
+                _ => None,
+            }
+        }
+
+        fn now_nanoseconds(&self) -> Option<u64> {
+            Some(1_700_000_000_000_000_000)
+        }
+
+        fn replace_request_fields(&self, _fields: Vec<(&str, &[u8])>) {}
+        fn remove_request_trailers(&self) {}
+        fn answer(&self, _status: u16, _headers: Vec<(&str, &str)>, _body: &str) {}
+        fn plugin_configuration(&self) -> Vec<u8> {
+            Vec::new()
+        }
+        fn vm_configuration(&self) -> Vec<u8> {
+            Vec::new()
+        }
+        fn set_nginx_variable(&self, _name: &str, _value: &str) {}
+        fn secret(&self, _name: &str) -> Option<String> {
+            None
+        }
+        fn log_info(&self, _line: &str) {}
+        fn log_warning(&self, _line: &str) {}
+        fn log_error(&self, _line: &str) {}
+        fn define_counter(&self, _name: &str) -> u32 {
+            0
+        }
+        fn add_to_counter(&self, _counter: u32, _amount: u64) {}
+    }
+
+    fn seen(fake: &Fake, count: usize) -> Seen {
+        gather(fake, &mut Connections::default(), count)
+    }
+
+    #[test]
+    fn a_request_is_what_its_variables_say() {
+        let seen = seen(&Fake::new(), 1);
+        let fields = seen.fields();
+        let replaced = Replaced(Vec::new());
+        let request = seen.request(&fields, &replaced);
+        assert_eq!(request.target, b"/a%2Fb");
+        assert_eq!(request.normalized_path, Some(&b"/a/b"[..]));
+        assert_eq!((request.method, request.authority), (&b"GET"[..], None));
+        assert_eq!(request.fields.len(), 1);
+        assert!(request.connection.is_ok());
+    }
+
+    #[test]
+    fn each_missing_fact_refuses() {
+        for (fake, count, missing) in [
+            (Fake::new(), 2, MissingFact::Fields),
+            (Fake::new(), 0, MissingFact::Fields),
+            (
+                Fake::new().with("connection", None),
+                1,
+                MissingFact::ConnectionId,
+            ),
+            (
+                Fake::new().with("connection", Some("x")),
+                1,
+                MissingFact::ConnectionId,
+            ),
+            (
+                Fake::new().with("remote_addr", None),
+                1,
+                MissingFact::PeerAddress,
+            ),
+            (
+                Fake::new().with("remote_addr", Some("unix:")),
+                1,
+                MissingFact::PeerAddress,
+            ),
+        ] {
+            assert_eq!(seen(&fake, count).connection.err(), Some(missing));
+        }
+        assert!(
+            seen(&Fake::new().with("request", Some("GET")), 1)
+                .target
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_does_not_show_is_none_only_when_nginx_says_so() {
+        for (verdict, is_none) in [
+            (Some("NONE"), true),
+            (Some("SUCCESS"), false),
+            (None, false),
+        ] {
+            let fake = Fake::new().with("ssl_client_verify", verdict);
+            let found = client_certificate(&fake);
+            assert_eq!(
+                matches!(found, ClientCertificate::None),
+                is_none,
+                "{verdict:?}"
+            );
+            if !is_none {
+                assert!(matches!(
+                    found,
+                    ClientCertificate::NotShown { digest: None }
+                ));
+            }
+        }
+    }
+}

@@ -135,13 +135,14 @@ mod tests {
         "version": 1,
         "hosts": [{
             "custom_domain": "login.example.test",
-            "origin": { "host": "origin.example.test" }
+            "origin": { "host": "origin.example.test", "api_key": { "env": "KEY" } },
+            "client_certificates": { "self_signed": "forward" }
         }]
     }"#;
 
     #[track_caller]
     fn check(field: (&str, &str), removal: Removal<'_>, expected: Option<Reason>) {
-        let config = config_json::parse(CONFIG, &|_| None).unwrap();
+        let config = config_json::parse(CONFIG, &|_| Some("test-only-api-key".into())).unwrap();
         let connection = Connection::new(Transport::Plain);
         let fields = [
             (field.0.as_bytes(), field.1.as_bytes()),

@@ -205,7 +205,7 @@ fn same(
         &seen("ssl_protocol"),
     )?;
     let was_asked =
-        server_name.is_some_and(|name| name.to_ascii_lowercase() == "mtls.login.example.test");
+        server_name.is_some_and(|name| name.eq_ignore_ascii_case("mtls.login.example.test"));
     let certificate = vector.request.certificate.as_deref().filter(|_| was_asked);
     let certificate = certificate.map(|name| pki.get(name)).transpose()?;
     let escaped = certificate.map(|identity| encode_uri_component(&identity.leaf_pem()));
