@@ -162,7 +162,9 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
          Where a host program takes something away from a request, or answers it, before the edge sees it.\n\
          *Consumed*: what counts is what reaches the origin, and the vector says what that is.\n\
          *Answered by the host*: nothing reaches the origin, and the edge's code is not asserted.\n\
-         A departure that does not hold fails its vector.\n\n\
+         A departure that does not hold fails its vector.\n\
+         In NGINX two rules hold besides, for every vector they apply to: a field that must not pass and that its configuration\n\
+         does not replace refuses the request (R-4, R-5b), and a configuration that reads Envoy's own field is refused.\n\n\
          | host | what happens | why | vectors |\n\
          | --- | --- | --- | --- |\n",
     );
