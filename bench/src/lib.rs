@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Config, Decision, Request, decide};
@@ -87,6 +89,7 @@ fn forwards(
         fields: &fields,
         peer: [198, 51, 100, 7].into(),
         connection: Ok(connection),
+        removal: Removal::Any,
     };
     matches!(decide(&request, config, now, known), Decision::Forward(_))
 }

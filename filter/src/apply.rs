@@ -63,7 +63,8 @@ fn edit(host: &impl Host, request: &Request<'_>, edits: &Edits<'_>) {
     }
 }
 
-fn refuse(
+/// Refuses the request, with an answer, a counter and a log line.
+pub(crate) fn refuse(
     host: &impl Host,
     counters: &Counters,
     request: &Request<'_>,
@@ -76,7 +77,8 @@ fn refuse(
     host.log_warning(&refusal.log_line(request, id));
 }
 
-fn answer(host: &impl Host, reply: &Reply) {
+/// Answers in the origin's place.
+pub(crate) fn answer(host: &impl Host, reply: &Reply) {
     let headers = reply
         .headers
         .iter()

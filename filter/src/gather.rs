@@ -4,15 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, MissingFact, Request, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, MissingFact, Removal, Request, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::wire::thumbprint::Thumbprint;
 
 use crate::connections::Connections;
 use crate::host::{Host, Property};
 use crate::section::Section;
-
-const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A request as it was seen, holding what [`Request`] borrows.
 pub(crate) struct Seen {
@@ -75,12 +74,8 @@ impl Seen {
                 Some(_) => self.connection.as_deref().map_err(|missing| *missing),
                 None => Err(MissingFact::Fields),
             },
+            removal: Removal::Any,
         }
-    }
-
-    /// The time in seconds since 1970.
-    pub(crate) const fn now(&self) -> u64 {
-        self.now_nanoseconds / NANOSECONDS_PER_SECOND
     }
 }
 

@@ -5,15 +5,16 @@
 //!
 //! What every request calls goes past the SDK, which copies each field and each path it is given.
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use auth_edge::refusal::Reason;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{LogLevel, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
-/// A fact about the connection of the current request, by its name in Envoy.
+/// A fact about the current request and its connection, by its name in the host program.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Property {
     /// `connection.id`: 8 bytes, little-endian, unique in the process.
@@ -32,20 +33,25 @@ pub(crate) enum Property {
     PeerCertificateDigest,
     /// `connection.peer_certificate_valid`: one byte, Envoy's verdict; from Envoy 1.39.
     PeerCertificateValid,
+    /// A variable of NGINX, by its name.
+    Nginx(&'static str),
 }
 
 impl Property {
     /// The path as the ABI carries it: its parts with a NUL between them.
-    const fn path(self) -> &'static str {
+    fn path(self) -> Cow<'static, str> {
         match self {
-            Self::ConnectionId => "connection\0id",
-            Self::PeerAddress => "source\0address",
-            Self::TlsVersion => "connection\0tls_version",
-            Self::ServerName => "connection\0requested_server_name",
-            Self::CertificatePresented => "connection\0mtls",
-            Self::PeerCertificate => "connection\0peer_certificate",
-            Self::PeerCertificateDigest => "connection\0sha256_peer_certificate_digest",
-            Self::PeerCertificateValid => "connection\0peer_certificate_valid",
+            Self::ConnectionId => Cow::Borrowed("connection\0id"),
+            Self::PeerAddress => Cow::Borrowed("source\0address"),
+            Self::TlsVersion => Cow::Borrowed("connection\0tls_version"),
+            Self::ServerName => Cow::Borrowed("connection\0requested_server_name"),
+            Self::CertificatePresented => Cow::Borrowed("connection\0mtls"),
+            Self::PeerCertificate => Cow::Borrowed("connection\0peer_certificate"),
+            Self::PeerCertificateDigest => {
+                Cow::Borrowed("connection\0sha256_peer_certificate_digest")
+            }
+            Self::PeerCertificateValid => Cow::Borrowed("connection\0peer_certificate_valid"),
+            Self::Nginx(variable) => Cow::Owned(format!("ngx\0{variable}")),
         }
     }
 }
@@ -68,6 +74,10 @@ pub(crate) trait Host {
     fn answer(&self, status: u16, headers: Vec<(&str, &str)>, body: &str);
     /// The configuration of this filter.
     fn plugin_configuration(&self) -> Vec<u8>;
+    /// The configuration of the VM.
+    fn vm_configuration(&self) -> Vec<u8>;
+    /// Sets a variable of NGINX for this request.
+    fn set_nginx_variable(&self, name: &str, value: &str);
     /// A secret of the VM, by its name.
     fn secret(&self, name: &str) -> Option<String>;
     /// Writes a line into the host program's log.
@@ -105,7 +115,7 @@ impl Host for ProxyWasm {
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
-        abi::property(property.path())
+        abi::property(&property.path())
     }
 
     fn now_nanoseconds(&self) -> Option<u64> {
@@ -117,14 +127,16 @@ impl Host for ProxyWasm {
     }
 
     fn plugin_configuration(&self) -> Vec<u8> {
-        hostcalls::get_buffer(
-            proxy_wasm::types::BufferType::PluginConfiguration,
-            0,
-            usize::MAX,
-        )
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+        buffer(BufferType::PluginConfiguration)
+    }
+
+    fn vm_configuration(&self) -> Vec<u8> {
+        buffer(BufferType::VmConfiguration)
+    }
+
+    fn set_nginx_variable(&self, name: &str, value: &str) {
+        // The SDK panics on every status but success, an unknown variable among them.
+        let _ = hostcalls::set_property(vec!["ngx", name], Some(value.as_bytes()));
     }
 
     fn secret(&self, name: &str) -> Option<String> {
@@ -161,6 +173,11 @@ fn check(is_done: bool) {
     if !is_done {
         std::process::abort();
     }
+}
+
+fn buffer(which: BufferType) -> Vec<u8> {
+    let bytes = hostcalls::get_buffer(which, 0, usize::MAX);
+    bytes.ok().flatten().unwrap_or_default()
 }
 
 /// A variable of the VM's environment, as `vm_config.environment_variables` gives it.

@@ -30,6 +30,7 @@ mod apply;
 mod connections;
 mod gather;
 mod host;
+mod nginx;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -37,17 +38,18 @@ mod tests;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use auth_edge::Config;
-use auth_edge::decide;
+use auth_edge::request::Request;
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::wire::thumbprint::Thumbprint;
+use auth_edge::{Config, Decision, decide};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::apply::Outcome;
 use crate::connections::Connections;
 use crate::host::{Counters, Host as _, ProxyWasm};
+use crate::nginx::HostProgram;
 
 /// What the host program calls when it has loaded the module.
 mod entry {
@@ -65,6 +67,7 @@ struct Root {
 /// What the requests under one configuration share.
 struct Edge {
     config: Config,
+    program: HostProgram,
     counters: Rc<Counters>,
     state: RefCell<State>,
     /// When the configuration was loaded, in nanoseconds since 1970: tells apart the request ids
@@ -90,19 +93,20 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
-        let json = ProxyWasm.plugin_configuration();
-        match config_json::parse(&json, &|name| ProxyWasm.secret(name)) {
-            Ok(config) => {
-                let digest = Thumbprint::of(&json).to_hex();
+        match load(&ProxyWasm) {
+            Ok((config, program, digest)) => {
                 let hosts = config.len();
                 ProxyWasm.log_info(&format!(
                     "auth_edge: configuration sha256 {digest} in force, custom domains: {hosts}"
                 ));
                 let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
                 warn_of_dates(&ProxyWasm, &config, loaded_at);
-                ProxyWasm.tick_each_second();
+                if matches!(program, HostProgram::Envoy) {
+                    ProxyWasm.tick_each_second();
+                }
                 self.edge = Some(Rc::new(Edge {
                     config,
+                    program,
                     counters: Counters::of_this_vm(&ProxyWasm),
                     state: RefCell::default(),
                     loaded_at,
@@ -132,6 +136,19 @@ impl RootContext for Root {
     }
 }
 
+/// Reads the configuration, for the host program that the VM configuration names; gives its digest as well.
+///
+/// The latter is read here and not when the VM starts, which NGINX tells once, though it starts a new VM
+/// after each panic.
+fn load(host: &impl crate::host::Host) -> Result<(Config, HostProgram, String), String> {
+    let program = HostProgram::of(&host.vm_configuration())?;
+    let json = program.configuration(host)?;
+    let config = config_json::parse(&json, &|name| host.secret(name));
+    let config = config.map_err(|error| error.to_string())?;
+    program.check(&config)?;
+    Ok((config, program, Thumbprint::of(&json).to_hex()))
+}
+
 /// How many host names a warning is written for.
 const WARNED_HOSTS: usize = 10;
 
@@ -146,6 +163,30 @@ fn warn_of_dates(host: &impl crate::host::Host, config: &Config, nanoseconds: u6
     }
 }
 
+impl Edge {
+    /// Asks the core, and counts what that cost.
+    fn judge<'a>(
+        &'a self,
+        request: &Request<'a>,
+        now_nanoseconds: u64,
+        verdicts: &mut VerdictCache,
+    ) -> Decision<'a> {
+        let (verified, remembered) = (verdicts.verifications(), verdicts.hits());
+        let now = now_nanoseconds / 1_000_000_000;
+        let decision = decide(request, &self.config, now, verdicts);
+        let verified = verdicts.verifications().saturating_sub(verified);
+        let remembered = verdicts.hits().saturating_sub(remembered);
+        if verified > 0 {
+            let now = ProxyWasm.now_nanoseconds().unwrap_or_default();
+            let nanoseconds = now.saturating_sub(now_nanoseconds);
+            self.counters
+                .add_verifications(verified, nanoseconds / 1000);
+        }
+        self.counters.add_remembered(remembered);
+        decision
+    }
+}
+
 /// One request.
 struct Stream {
     edge: Rc<Edge>,
@@ -155,29 +196,37 @@ struct Stream {
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _fields: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, count: usize, _end_of_stream: bool) -> Action {
         let edge = &*self.edge;
         let state = &mut *edge.state.borrow_mut();
-        let seen = gather::gather(&ProxyWasm, &mut state.connections);
-        let section = seen.section();
-        let request = seen.request(section.as_ref());
-        let verdicts = &mut state.verdicts;
-        let (verified, remembered) = (verdicts.verifications(), verdicts.hits());
-        let decision = decide(&request, &edge.config, seen.now(), verdicts);
-        let verified = verdicts.verifications().saturating_sub(verified);
-        if verified > 0 {
-            let now = ProxyWasm.now_nanoseconds().unwrap_or_default();
-            let nanoseconds = now.saturating_sub(seen.now_nanoseconds);
-            edge.counters
-                .add_verifications(verified, nanoseconds / 1000);
-        }
-        let remembered = verdicts.hits().saturating_sub(remembered);
-        edge.counters.add_remembered(remembered);
-        let id = format_args!(
-            "{:x}-{}-{}",
-            edge.loaded_at, seen.connection_id, self.context_id
-        );
-        match apply::apply(&ProxyWasm, &edge.counters, &request, decision, id) {
+        let outcome = match &edge.program {
+            HostProgram::Envoy => {
+                let seen = gather::gather(&ProxyWasm, &mut state.connections);
+                let section = seen.section();
+                let request = seen.request(section.as_ref());
+                let decision = edge.judge(&request, seen.now_nanoseconds, &mut state.verdicts);
+                let id = format_args!(
+                    "{:x}-{}-{}",
+                    edge.loaded_at, seen.connection_id, self.context_id
+                );
+                apply::apply(&ProxyWasm, &edge.counters, &request, decision, id)
+            }
+            HostProgram::Nginx(replaced) => {
+                let seen = nginx::gather(&ProxyWasm, &mut state.connections, count);
+                let section = seen.section();
+                let request = seen.request(section.as_ref(), replaced);
+                let decision = edge.judge(&request, seen.now_nanoseconds, &mut state.verdicts);
+                let id = format_args!(
+                    "{:x}-{}-{}",
+                    edge.loaded_at, seen.connection_id, self.context_id
+                );
+                let outcome = nginx::apply(&ProxyWasm, &edge.counters, &request, decision, id);
+                // NGINX ticks in an instance of the module that sees no requests.
+                edge.counters.tell(&ProxyWasm);
+                outcome
+            }
+        };
+        match outcome {
             Outcome::Forwarded => Action::Continue,
             Outcome::Answered => Action::Pause,
         }

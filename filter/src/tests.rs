@@ -86,7 +86,8 @@ impl Fake {
         let section = seen.section();
         let request = seen.request(section.as_ref());
         let mut verdicts = Default::default();
-        let decision = decide(&request, &config, seen.now(), &mut verdicts);
+        let now = seen.now_nanoseconds / 1_000_000_000;
+        let decision = decide(&request, &config, now, &mut verdicts);
         let outcome = apply(self, &counters, &request, decision, format_args!("id-1"));
         (outcome, self.told.take())
     }
@@ -130,6 +131,16 @@ impl Host for Fake {
 
     fn plugin_configuration(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    fn vm_configuration(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn set_nginx_variable(&self, name: &str, value: &str) {
+        self.told
+            .borrow_mut()
+            .push(format!("variable {name}={value}"));
     }
 
     fn secret(&self, _name: &str) -> Option<String> {

@@ -28,7 +28,8 @@ use std::str::FromStr;
 
 use auth_edge::Request;
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Removal, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::wire::cert_header::Encoding;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -244,6 +245,7 @@ impl Case {
             fields,
             peer: self.peer,
             connection: connection.as_ref().map_err(|fact| *fact),
+            removal: Removal::Any,
         }
     }
 }

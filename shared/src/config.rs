@@ -379,6 +379,42 @@ impl Config {
         })
     }
 
+    /// Every field that some host sends its origin or reads, with the custom domain that does; a field
+    /// can come several times.
+    pub fn fields(&self) -> impl Iterator<Item = (&HostName<'static>, &str)> {
+        self.hosts.iter().flat_map(|host| {
+            let fields = &host.certificate_fields;
+            let input = match &host.certificates.source {
+                Source::ProxyField { name, .. } => Some(name),
+                Source::Connection | Source::EnvoyXfcc => None,
+            };
+            let named = [
+                input,
+                Some(&fields.certificate),
+                fields.verdict.as_ref(),
+                host.tenant.as_ref().map(|tenant| &tenant.name),
+                Some(&host.client_address_field),
+            ];
+            let named = named.into_iter().flatten().map(HeaderName::as_str);
+            let route = host.origin.route.as_ref();
+            let route = route.map(|_| header::X_AUTH_EDGE_ORIGIN);
+            named
+                .chain(route)
+                .map(move |name| (&host.custom_domain, name))
+        })
+    }
+
+    /// The custom domains that read certificates from the `x-forwarded-client-cert` of their own Envoy.
+    pub fn readers_of_own_xfcc(&self) -> impl Iterator<Item = &HostName<'static>> {
+        let hosts = self.hosts.iter().filter(|host| {
+            let ca_signed = host.certificates.ca_signed.as_ref();
+            let verified_by = ca_signed.map(|policy| policy.verified_by);
+            matches!(host.certificates.source, Source::EnvoyXfcc)
+                || verified_by == Some(VerifiedBy::Edge(PresentedChain::EnvoyXfcc))
+        });
+        hosts.map(|host| &host.custom_domain)
+    }
+
     /// How many hosts there are.
     pub fn len(&self) -> usize {
         self.hosts.len()

@@ -26,6 +26,72 @@ pub const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// The host name of the client's request.
 pub const X_FORWARDED_HOST: &str = "x-forwarded-host";
 
+/// The fields that a host program replaces which can only replace fields by name: NGINX, whose
+/// shipped configuration sets each of them, to a value of the edge's or to nothing.
+///
+/// Any other field that must not reach the origin refuses the request there.
+pub const REPLACED_BY_NAME: &[&str] = &[
+    CLIENT_CERTIFICATE,
+    CLIENT_CERTIFICATE_CA_VERIFIED,
+    CNAME_API_KEY,
+    CLIENT_CERT,
+    CLIENT_CERT_CHAIN,
+    "cert-chain",
+    X_FORWARDED_CLIENT_CERT,
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-client-cert",
+    "x-client-cert-chain",
+    "x-client-certificate",
+    "x-ssl-client-cert",
+    "x-ssl-client-dn",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-verify",
+    "ssl-client-cert",
+    "ssl-client-s-dn",
+    "ssl-client-subject-dn",
+    "ssl-client-verify",
+    "x-amzn-mtls-clientcert",
+    "x-amzn-mtls-clientcert-leaf",
+    "cf-client-cert-der-base64",
+    X_AUTH_EDGE_ORIGIN,
+    "x-auth-edge-tenant",
+    "forwarded",
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-real-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-client-ip",
+    "x-azure-clientip",
+    "x-host",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
+];
+
+/// The fields of a connection and the host, which such a host program writes itself.
+pub const WRITTEN_BY_HOST_PROGRAM: &[&str] = &[
+    "connection",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+];
+
 /// What a field that came from outside is to the edge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FieldClass {

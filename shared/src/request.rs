@@ -35,6 +35,30 @@ pub struct Request<'a> {
     pub peer: IpAddr,
     /// The connection the request came on, or what the host program fails to tell of it.
     pub connection: Result<&'a Connection, MissingFact>,
+    /// Which fields the host program can keep from the origin.
+    pub removal: Removal<'a>,
+}
+
+/// Which fields a host program can keep from what goes upstream.
+#[derive(Clone, Copy, Debug)]
+pub enum Removal<'a> {
+    /// Any.
+    Any,
+    /// Those of these names, however often they come: its configuration puts others in their place. Names
+    /// are compared without regard to case and as they are otherwise.
+    Named(&'a [String]),
+}
+
+impl Removal<'_> {
+    /// Whether fields of this name can be kept from the origin.
+    pub fn covers(self, name: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(names) => names
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known.as_bytes())),
+        }
+    }
 }
 
 /// A fact the host program does not give.

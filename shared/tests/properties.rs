@@ -4,7 +4,9 @@ use auth_edge::certificate::LeafCert;
 use auth_edge::header::{FieldClass, classify, folds_to_same};
 use auth_edge::host_name::HostName;
 use auth_edge::network::{Network, client_address};
-use auth_edge::request::{ClientCertificate, Connection, Request, Tls, TlsVersion, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, Removal, Request, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::cert_header::Encoding;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -160,6 +162,7 @@ proptest! {
             fields: &fields,
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
+            removal: Removal::Any,
         };
         let config = config();
         match decide(&request, &config, now, &mut VerdictCache::new()) {
@@ -201,6 +204,7 @@ fn an_extended_connect_on_the_alias_is_an_upgrade() {
             fields: &[],
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
+            removal: Removal::Any,
         };
         match decide(&request, &config(), 0, &mut VerdictCache::new()) {
             Decision::Refuse(refusal) => refusal.reason.code(),

@@ -13,6 +13,7 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 pub mod manifests;
+pub mod nginx;
 pub mod origin;
 pub mod pki;
 pub mod poll;

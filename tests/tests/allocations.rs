@@ -6,7 +6,7 @@ use std::cell::Cell;
 use auth_edge::certificate::LeafCert;
 use auth_edge::edits::Value;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Request, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, Request, Tls, TlsVersion, Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -74,6 +74,7 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             fields: &fields,
             peer: [203, 0, 113, 9].into(),
             connection: Ok(&connection),
+            removal: Removal::Any,
         };
         let mut verdicts = VerdictCache::new();
         let _ = decide(&request, &config, now, &mut verdicts);

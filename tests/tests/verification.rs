@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Config, Decision, Request, decide};
@@ -95,6 +97,7 @@ impl Client {
             fields: &fields,
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&self.connection),
+            removal: Removal::Any,
         };
         match decide(&request, &self.config, now.try_into().unwrap(), verdicts) {
             Decision::Forward(_) => None,

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use crate::exec::{self, Outcome};
 use crate::step::Steps;
-use crate::tools::{Cache, cargo_deny, envoy, node, pkits};
+use crate::tools::{Cache, cargo_deny, envoy, nginx, node, pkits};
 use crate::{dist, filter, no_std, repo, wasm_std};
 
 /// An Envoy that shows a client certificate, but not whether it verified it. The 1.38.3 that can be had
@@ -35,6 +35,8 @@ struct Tools {
     node: Option<PathBuf>,
     npm_root: Option<PathBuf>,
     pkits: Option<PathBuf>,
+    /// Or why there is none: only Debian's packages have one that can be unpacked.
+    nginx: Outcome<PathBuf>,
 }
 
 /// Fetches every tool, each as a step of its own.
@@ -65,6 +67,7 @@ fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
         node,
         npm_root,
         pkits,
+        nginx: nginx::program(cache),
     }
 }
 
@@ -147,6 +150,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
         filter::build_filter(cache)
     });
     vectors_steps(&tools, wasm.as_deref(), steps);
+    nginx_steps(&tools, wasm.as_deref(), steps);
     hosts_steps(&tools, wasm.as_deref(), steps);
     match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
         ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
@@ -201,6 +205,25 @@ fn vectors_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
             }
             command
         });
+    }
+}
+
+/// Every vector in the fake NGINX, and the fake against a real NGINX, which has no Wasm.
+fn nginx_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
+    const VECTORS: &str = "vectors: NGINX (fake)";
+    const FAKE: &str = "the fake: NGINX without Wasm";
+    match wasm {
+        Some(wasm) => {
+            let wasm = filter::for_nginx(wasm);
+            steps.command(VECTORS, runner("vectors-nginx").arg("--wasm").arg(wasm));
+        }
+        None => steps.not_run(VECTORS, "the filter is not built"),
+    }
+    match &tools.nginx {
+        Ok(program) => {
+            steps.command(FAKE, runner("native-nginx").arg("--nginx").arg(program));
+        }
+        Err(why) => steps.not_run(FAKE, &format!("there is no NGINX: {why}")),
     }
 }
 

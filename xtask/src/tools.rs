@@ -3,6 +3,7 @@
 pub(crate) mod cargo_deny;
 pub(crate) mod debian;
 pub(crate) mod envoy;
+pub(crate) mod nginx;
 pub(crate) mod node;
 pub(crate) mod pkits;
 pub(crate) mod python;

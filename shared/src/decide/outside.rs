@@ -36,7 +36,11 @@ impl OutsideFields {
         };
         let mut has_connection = false;
         for (index, (name, _)) in request.fields.iter().enumerate() {
-            match Self::class(name, config) {
+            let class = Self::class(name, config);
+            if class != FieldClass::EndToEnd && !request.removal.covers(name) {
+                return Err(Reason::IdentityHeaderRefused);
+            }
+            match class {
                 FieldClass::EndToEnd => continue,
                 FieldClass::Identity if is_input(name, input) => {}
                 FieldClass::Identity => {
@@ -89,6 +93,9 @@ impl OutsideFields {
                 if name.eq_ignore_ascii_case(nominated)
                     && !name.eq_ignore_ascii_case(b"transfer-encoding")
                 {
+                    if !request.removal.covers(name) {
+                        return Err(Reason::InvalidConnectionHeader);
+                    }
                     self.remove.insert(index);
                 }
             }
@@ -115,4 +122,71 @@ pub(super) fn identity_claims(
         .filter(|(name, _)| is_claim(name) && !is_input(name, input))
         .count();
     u32::try_from(claims).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Connection, Removal, Transport};
+    use crate::wire::config_json;
+    use std::borrow::ToOwned;
+
+    const CONFIG: &[u8] = br#"{
+        "version": 1,
+        "hosts": [{
+            "custom_domain": "login.example.test",
+            "origin": { "host": "origin.example.test", "api_key": { "env": "KEY" } },
+            "client_certificates": { "self_signed": "forward" }
+        }]
+    }"#;
+
+    #[track_caller]
+    fn check(field: (&str, &str), removal: Removal<'_>, expected: Option<Reason>) {
+        let config = config_json::parse(CONFIG, &|_| Some("test-only-api-key".into())).unwrap();
+        let connection = Connection::new(Transport::Plain);
+        let fields = [
+            (field.0.as_bytes(), field.1.as_bytes()),
+            (&b"x-foo"[..], &b"1"[..]),
+        ];
+        let request = Request {
+            method: b"GET",
+            target: b"/",
+            normalized_path: None,
+            authority: None,
+            protocol: None,
+            fields: &fields,
+            peer: [127, 0, 0, 1].into(),
+            connection: Ok(&connection),
+            removal,
+        };
+        let found = OutsideFields::inspect(&request, &config, [None, None]);
+        assert_eq!(found.err(), expected, "{field:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_removed_refuses() {
+        let names = ["client-certificate", "connection", "x-real-ip"].map(ToOwned::to_owned);
+        let named = Removal::Named(&names);
+        let refused = Some(Reason::IdentityHeaderRefused);
+        for (name, expected) in [
+            ("client-certificate", None),
+            ("Client-Certificate", None),
+            ("x-real-ip", None),
+            ("accept", None),
+            ("client_certificate", refused),
+            ("client--certificate", refused),
+            ("x-ssl-client-verify", refused),
+            ("x-forwarded-for", refused),
+            ("upgrade", refused),
+            ("host", refused),
+        ] {
+            check((name, "1"), named, expected);
+            check((name, "1"), Removal::Any, None);
+        }
+        let nominates = ("connection", "close, X-Foo");
+        let refused = Some(Reason::InvalidConnectionHeader);
+        check(nominates, named, refused);
+        check(nominates, Removal::Any, None);
+        check(("connection", "close"), named, None);
+    }
 }

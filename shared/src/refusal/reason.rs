@@ -30,6 +30,8 @@ pub enum Reason {
     MisdirectedRequest(ServerNameProblem),
     /// R-10b: the request came in TLS early data.
     TooEarly,
+    /// a field that must not reach the origin is one that the host program cannot take away.
+    IdentityHeaderRefused,
     /// R-5b: `connection` names a field that is not the client's to remove.
     InvalidConnectionHeader,
     /// R-5b: the request asks for another protocol.
@@ -156,6 +158,7 @@ impl Reason {
             Self::HttpsRequired => "https_required",
             Self::MisdirectedRequest(_) => "misdirected_request",
             Self::TooEarly => "too_early",
+            Self::IdentityHeaderRefused => "identity_header_refused",
             Self::InvalidConnectionHeader => "invalid_connection_header",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::AcmeChallengeUnknown => "acme_challenge_unknown",
@@ -191,6 +194,7 @@ impl Reason {
         Self::HttpsRequired,
         Self::MisdirectedRequest(ServerNameProblem::Different),
         Self::TooEarly,
+        Self::IdentityHeaderRefused,
         Self::InvalidConnectionHeader,
         Self::UpgradeNotAllowed,
         Self::AcmeChallengeUnknown,
@@ -235,6 +239,7 @@ impl Reason {
             Self::TlsPolicy => "R-52",
             Self::MethodNotAllowed(_) => "R-2",
             Self::HttpsRequired => "R-3",
+            Self::IdentityHeaderRefused => "R-4",
             Self::InvalidConnectionHeader | Self::UpgradeNotAllowed => "R-5b",
             Self::MisdirectedRequest(_) => "R-10",
             Self::TooEarly => "R-10b",
@@ -278,6 +283,9 @@ impl Reason {
             }
             Self::TooEarly => {
                 "Send the request after the handshake; switch 0-RTT off where TLS ends."
+            }
+            Self::IdentityHeaderRefused => {
+                "Do not send fields that say who the client is or where it comes from; see `docs/nginx.md` for fields of your own."
             }
             Self::InvalidConnectionHeader => {
                 "Name in `Connection` only fields of the connection itself."
@@ -357,6 +365,9 @@ impl Reason {
             Self::TooEarly => {
                 "the request came in TLS early data; send it again after the handshake"
             }
+            Self::IdentityHeaderRefused => {
+                "the request holds a field that only the edge may set and that cannot be removed here"
+            }
             Self::InvalidConnectionHeader => {
                 "the connection field names a field that must not be removed"
             }
@@ -420,6 +431,7 @@ impl Reason {
         match self {
             Self::InvalidHost(_)
             | Self::InvalidTarget
+            | Self::IdentityHeaderRefused
             | Self::InvalidConnectionHeader
             | Self::UpgradeNotAllowed
             | Self::InvalidPath => 400,

@@ -13,6 +13,7 @@ use auth_edge::certificate::LeafCert;
 use auth_edge::refusal::Reason;
 use auth_edge::wire::config_json;
 use auth_edge_tests::conformance::vector::{self, Departure, HostName};
+use auth_edge_tests::nginx::shipped;
 
 /// The day `webpki-root-certs`, in the version of the workspace, was taken for the table of public roots.
 const PUBLIC_ROOTS_READ_ON: &str = "2026-11-21";
@@ -41,6 +42,11 @@ fn run() -> Result<bool, Box<dyn Error>> {
         ("docs/refusals.md", refusals()?),
         ("docs/exceptions.md", exceptions()?),
         ("shared/src/trust/public_roots.rs", public_roots()?),
+        (
+            "deploy/nginx/auth_edge_variables.conf",
+            shipped::variables(),
+        ),
+        ("deploy/nginx/auth_edge_fields.conf", shipped::fields()),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -139,6 +145,7 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
             let host = match host {
                 HostName::EnvoyHttp1 => "Envoy, HTTP/1.1",
                 HostName::EnvoyHttp2 => "Envoy, HTTP/2",
+                HostName::Nginx => "NGINX (fake)",
             };
             let (kind, why) = match departure {
                 Departure::Consumed { why, .. } => ("consumed", why),
@@ -155,7 +162,9 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
          Where a host program takes something away from a request, or answers it, before the edge sees it.\n\
          *Consumed*: what counts is what reaches the origin, and the vector says what that is.\n\
          *Answered by the host*: nothing reaches the origin, and the edge's code is not asserted.\n\
-         A departure that does not hold fails its vector.\n\n\
+         A departure that does not hold fails its vector.\n\
+         In NGINX two rules hold besides, for every vector they apply to: a field that must not pass and that its configuration\n\
+         does not replace refuses the request (R-4, R-5b), and a configuration that reads Envoy's own field is refused.\n\n\
          | host | what happens | why | vectors |\n\
          | --- | --- | --- | --- |\n",
     );

@@ -197,14 +197,14 @@ impl Bench {
         if vector.request.plain {
             let stream = std::net::TcpStream::connect(address)?;
             return match host {
-                HostName::EnvoyHttp1 => Ok(http1::Client::new(stream).send(wire)?),
                 HostName::EnvoyHttp2 => Ok(http2::Client::new(stream)?.send(wire)?),
+                _ => Ok(http1::Client::new(stream).send(wire)?),
             };
         }
         let identity = vector.request.certificate.as_deref();
         let alpn: [&[u8]; 1] = match host {
-            HostName::EnvoyHttp1 => [b"http/1.1"],
             HostName::EnvoyHttp2 => [b"h2"],
+            _ => [b"http/1.1"],
         };
         let mut options = TlsOptions::new(&self.server_ca, vector.request.server_name());
         options.identity = identity.map(|name| pki.get(name)).transpose()?;
@@ -215,8 +215,8 @@ impl Bench {
         };
         let stream = connect(address, &options)?;
         match host {
-            HostName::EnvoyHttp1 => Ok(http1::Client::new(stream).send(wire)?),
             HostName::EnvoyHttp2 => Ok(http2::Client::new(stream)?.send(wire)?),
+            _ => Ok(http1::Client::new(stream).send(wire)?),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::error::Error;
 
 use auth_edge::reply::Reply;
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -11,6 +13,7 @@ use auth_edge::{Decision, decide};
 use super::expect::{Answer, Outcome, Upstream, compare};
 use super::facts::Shows;
 use super::vector::{API_KEY, API_KEY_VARIABLE, Expect, Refuse, Vector};
+use crate::nginx::ingress::Read;
 use crate::pki::{Identity, Pki, thumbprint_hex};
 use crate::wire::WireRequest;
 
@@ -53,13 +56,55 @@ pub fn expected(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Expected, Bo
 /// # Errors
 /// When the vector cannot be run.
 pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn Error>> {
+    run_with(vector, pki, shows, None)
+}
+
+/// What NGINX shows and does.
+#[derive(Clone, Copy, Debug)]
+pub struct Nginx<'a> {
+    /// The request as it read it.
+    pub read: &'a Read,
+    /// The fields that it replaces.
+    pub replaced: &'a [String],
+    /// The configuration it was given.
+    pub config: &'a str,
+}
+
+/// Runs a vector against the core, given what NGINX shows.
+///
+/// # Errors
+/// When the vector cannot be run.
+pub fn run_behind_nginx(
+    vector: &Vector,
+    pki: &Pki,
+    nginx: &Nginx<'_>,
+) -> Result<Outcome, Box<dyn Error>> {
+    run_with(vector, pki, Shows::Verdict, Some(nginx))
+}
+
+fn run_with(
+    vector: &Vector,
+    pki: &Pki,
+    shows: Shows,
+    nginx: Option<&Nginx<'_>>,
+) -> Result<Outcome, Box<dyn Error>> {
     let setup = vector.setup(pki, shows)?;
     let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
-    let config = config_json::parse(setup.config.as_bytes(), &secrets)?;
+    let config = nginx.map_or(setup.config.as_str(), |nginx| nginx.config);
+    let config = config_json::parse(config.as_bytes(), &secrets)?;
     let mut wire = vector.request.wire(pki)?;
     let identity = vector.request.certificate.as_deref();
     let identity = identity.map(|name| pki.get(name)).transpose()?;
-    wire.headers = setup.xfcc.applied_to(&wire.headers, identity);
+    let mut normalized_path = None;
+    match nginx {
+        None => wire.headers = setup.xfcc.applied_to(&wire.headers, identity),
+        Some(Nginx { read, .. }) => {
+            wire.headers = read.fields.clone();
+            // The host is one of the fields.
+            wire.authority = None;
+            normalized_path = Some(read.uri.as_slice());
+        }
+    }
     let connection = Connection::new(if vector.request.plain {
         Transport::Plain
     } else {
@@ -68,7 +113,10 @@ pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn 
                 true => TlsVersion::Tls12,
                 false => TlsVersion::Tls13,
             },
-            cipher_suite: None,
+            cipher_suite: nginx.map(|_| match vector.request.tls12 {
+                true => super::nginx::TLS12_SUITE.to_owned(),
+                false => super::nginx::TLS13_SUITE.to_owned(),
+            }),
             server_name: vector.request.server_name().map(str::to_owned),
             client_certificate: identity
                 .map_or(Ok(ClientCertificate::None), |it| certificate(it, shows))?,
@@ -82,12 +130,13 @@ pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn 
     let request = auth_edge::Request {
         method: &wire.method,
         target: &wire.target,
-        normalized_path: None,
+        normalized_path,
         authority: wire.authority.as_deref(),
         protocol: None,
         fields: &fields,
         peer: [127, 0, 0, 1].into(),
         connection: Ok(&connection),
+        removal: nginx.map_or(Removal::Any, |nginx| Removal::Named(nginx.replaced)),
     };
     let now = u64::try_from(pki.generated_at())?;
     let mut verdicts = VerdictCache::new();

@@ -66,6 +66,9 @@ pub enum HostName {
     /// Envoy over HTTP/2.
     #[serde(rename = "envoy_http2")]
     EnvoyHttp2,
+    /// NGINX, over HTTP/1.1; a fake of it.
+    #[serde(rename = "nginx")]
+    Nginx,
 }
 
 /// How a host program departs from what the core decides, and why.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use auth_edge::request::{ClientCertificate, Connection, HostVerdict, Tls, TlsVersion, Transport};
+use auth_edge::request::{
+    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+};
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -91,6 +93,7 @@ impl Question<'_> {
             fields: &fields,
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
+            removal: Removal::Any,
         };
         let mut verdicts = VerdictCache::new();
         let decision = decide(&request, &config, self.now, &mut verdicts);

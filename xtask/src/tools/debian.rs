@@ -94,7 +94,11 @@ fn as_root(program: &str) -> Outcome<Command> {
     Ok(command)
 }
 
-fn unpack(cache: &Cache, names: &[&str], trim: impl Fn(&Path) -> Outcome<()>) -> Outcome<PathBuf> {
+pub(crate) fn unpack(
+    cache: &Cache,
+    names: &[&str],
+    trim: impl Fn(&Path) -> Outcome<()>,
+) -> Outcome<PathBuf> {
     let family = format!("debian/{}", names.join("+"));
     // The machine's lists may be empty, or so old that they name files that are gone. Then lists of our own
     // serve, first as an earlier run left them, which is enough when the packages are unpacked already.
