@@ -37,7 +37,7 @@ impl Case {
         let leaf = STANDARD.decode(json["leaf"].as_str()?).ok()?;
         let config = json["config"].to_string();
         Some(Self {
-            config: config_json::parse(config.as_bytes(), &|_| Some("test-only-api-key".into()))
+            config: config_json::parse(config.as_bytes(), 0, &|_| Some("test-only-api-key".into()))
                 .ok()?,
             now: json["now"].as_u64()?,
             connection: connection(&leaf),

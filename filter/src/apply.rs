@@ -32,6 +32,7 @@ pub(crate) fn apply(
             edit(host, request, &edits);
             counters.add_forwarded();
             counters.add_identity_claims(edits.identity_claims);
+            watched(host, counters, request, edits.shadow, id);
             Outcome::Forwarded
         }
         Decision::Respond(reply) => {
@@ -43,6 +44,20 @@ pub(crate) fn apply(
             refuse(host, counters, request, refusal, &id.to_string());
             Outcome::Answered
         }
+    }
+}
+
+/// Tells of a forwarded request what would have refused it.
+pub(crate) fn watched(
+    host: &impl Host,
+    counters: &Counters,
+    request: &Request<'_>,
+    shadow: Option<Refusal>,
+    id: fmt::Arguments<'_>,
+) {
+    if let Some(refusal) = shadow {
+        counters.add_watched(refusal.reason);
+        host.log_warning(&refusal.shadow_line(request, &id.to_string()));
     }
 }
 

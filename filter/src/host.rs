@@ -318,6 +318,8 @@ pub(crate) struct Counters {
     forwarded: Counter,
     answered: Counter,
     refused: Vec<(Reason, Counter)>,
+    /// What would have been refused, and was forwarded.
+    watched: Vec<(Reason, Counter)>,
     identity_claims: Counter,
     verifications: Counter,
     verification_time: Counter,
@@ -365,14 +367,19 @@ impl Counters {
     /// Defines every counter.
     pub(crate) fn define(host: &impl Host) -> Self {
         let counter = |name: &str| Counter::define(host, name);
-        let refused = Reason::ALL.iter().map(|reason| {
-            let name = format!("refused.{}", reason.code());
-            (*reason, counter(&name))
-        });
+        let by_code = |prefix: &str| {
+            let reasons = Reason::ALL.iter();
+            let counters = reasons.map(|reason| {
+                let name = format!("{prefix}.{}", reason.code());
+                (*reason, counter(&name))
+            });
+            counters.collect::<Vec<_>>()
+        };
         Self {
             forwarded: counter("forwarded"),
             answered: counter("answered"),
-            refused: refused.collect(),
+            refused: by_code("refused"),
+            watched: by_code("shadow"),
             identity_claims: counter("identity_claims"),
             verifications: counter("signature_verifications"),
             verification_time: counter("verification_microseconds"),
@@ -392,10 +399,12 @@ impl Counters {
 
     /// Counts a refused request.
     pub(crate) fn add_refused(&self, reason: Reason) {
-        let mut refused = self.refused.iter();
-        if let Some((_, counter)) = refused.find(|(other, _)| other.code() == reason.code()) {
-            counter.add(1);
-        }
+        add_of(&self.refused, reason);
+    }
+
+    /// Counts a request that would have been refused, and was forwarded.
+    pub(crate) fn add_watched(&self, reason: Reason) {
+        add_of(&self.watched, reason);
     }
 
     /// Counts fields that claimed an identity.
@@ -424,9 +433,18 @@ impl Counters {
             &self.verification_time,
             &self.verdicts_remembered,
         ];
-        let refused = self.refused.iter().map(|(_, counter)| counter);
-        for counter in few.into_iter().chain(refused) {
+        let by_code = self.refused.iter().chain(&self.watched);
+        let by_code = by_code.map(|(_, counter)| counter);
+        for counter in few.into_iter().chain(by_code) {
             counter.tell(host);
         }
+    }
+}
+
+/// Adds one to the counter of the reason's code.
+fn add_of(counters: &[(Reason, Counter)], reason: Reason) {
+    let mut counters = counters.iter();
+    if let Some((_, counter)) = counters.find(|(other, _)| other.code() == reason.code()) {
+        counter.add(1);
     }
 }

@@ -143,7 +143,9 @@ impl RootContext for Root {
 fn load(host: &impl crate::host::Host) -> Result<(Config, HostProgram, String), String> {
     let program = HostProgram::of(&host.vm_configuration())?;
     let json = program.configuration(host)?;
-    let config = config_json::parse(&json, &|name| host.secret(name));
+    // Without a clock nothing is only watched, and no request is served either.
+    let now = host.now_nanoseconds().unwrap_or_default() / 1_000_000_000;
+    let config = config_json::parse(&json, now, &|name| host.secret(name));
     let config = config.map_err(|error| error.to_string())?;
     program.check(&config)?;
     Ok((config, program, Thumbprint::of(&json).to_hex()))

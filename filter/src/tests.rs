@@ -95,7 +95,7 @@ impl Fake {
 
 fn config() -> Config {
     let secrets = |name: &str| (name == "KEY").then(|| "test-only-api-key".to_owned());
-    config_json::parse(CONFIG.as_bytes(), &secrets).unwrap()
+    config_json::parse(CONFIG.as_bytes(), 0, &secrets).unwrap()
 }
 
 impl Host for Fake {

@@ -129,7 +129,7 @@ fn written(letter: u8) -> Value {
 
 fn made(letter: u8) -> Scenario {
     let json = written(letter);
-    let config = config_json::parse(json.to_string().as_bytes(), &secrets)
+    let config = config_json::parse(json.to_string().as_bytes(), 0, &secrets)
         .unwrap_or_else(|why| panic!("the configuration `{}`: {why}", char::from(letter)));
     let revokes = match letter {
         b'f' | b'g' | b'l'..=b'p' => Revokes::OfTheRoot,

@@ -75,6 +75,8 @@ pub struct Host {
     pub scheme: Scheme,
     /// Which TLS connections are good enough.
     pub tls: TlsPolicy,
+    /// What is watched and not enforced.
+    pub shadow: Option<Arc<Shadow>>,
     /// The paths served with client certificates.
     pub alias_paths: Arc<[AliasPath]>,
     /// What is done with CORS preflights on these paths (R-12b).
@@ -105,6 +107,33 @@ pub enum Presence {
     Optional,
     /// It has to, on the paths for it.
     Required,
+}
+
+/// What is logged and counted, and changes nothing for the client.
+#[derive(Clone, Debug)]
+pub struct Shadow {
+    /// The time from which on everything is enforced, in seconds since 1970.
+    pub until: u64,
+    /// What is watched.
+    pub scope: ShadowScope,
+}
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub enum ShadowScope {
+    /// What would refuse a request for its server name or its certificate: it is forwarded without one.
+    Refusals(PathList),
+    /// What another policy would refuse of the certificates that are accepted.
+    Candidate(Arc<CertificatePolicy>),
+}
+
+/// What is done with paths of the mTLS alias that are not listed, where refusals are watched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PathList {
+    /// They are refused.
+    Enforced,
+    /// They are watched as well.
+    Watched,
 }
 
 /// Who says whether a request came over TLS.
@@ -217,8 +246,18 @@ pub struct CertificatePolicy {
     pub clock_skew_seconds: u64,
 }
 
+impl CertificatePolicy {
+    /// Where the intermediates are read that came with a certificate.
+    pub fn chain(&self) -> PresentedChain {
+        match self.ca_signed.as_ref().map(|policy| policy.verified_by) {
+            Some(VerifiedBy::Edge(chain)) => chain,
+            Some(VerifiedBy::Host) | None => PresentedChain::Unread,
+        }
+    }
+}
+
 /// Where the certificate of a client stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Source {
     /// The client presented it on this connection, and the host program shows it.
     #[default]

@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::refusal::Refusal;
+
 /// The changes that make a client's request the origin's.
 ///
 /// The host removes first, then sets the authority and the fields. A field that is set replaces
@@ -17,6 +19,8 @@ pub struct Edits<'a> {
     pub set: SetFields<'a>,
     /// How many removed fields claimed an identity; for a counter.
     pub identity_claims: u32,
+    /// What would have refused the request if it were not only watched; for a counter and the log.
+    pub shadow: Option<Refusal>,
 }
 
 /// A set of indices of fields. The first 128 take no memory; a request with more allocates.

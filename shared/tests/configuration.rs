@@ -31,7 +31,7 @@ fn good() -> Value {
 }
 
 fn load(config: &Value) -> Result<usize, ConfigError> {
-    config_json::parse(config.to_string().as_bytes(), &secrets).map(|config| config.len())
+    config_json::parse(config.to_string().as_bytes(), 0, &secrets).map(|config| config.len())
 }
 
 /// Puts `value` at the JSON pointer of a good configuration and expects the error.
@@ -151,11 +151,11 @@ fn a_missing_member_is_named() {
 
 #[test]
 fn what_is_no_json_is_refused_with_its_place() {
-    let error = config_json::parse(b"{\"version\": 1,\n\"hosts\": [}", &secrets).unwrap_err();
+    let error = config_json::parse(b"{\"version\": 1,\n\"hosts\": [}", 0, &secrets).unwrap_err();
     assert_eq!(error.path(), ".");
     assert!(error.problem().contains("line 2"), "{error}");
     let twice = br#"{"version": 1, "version": 1, "hosts": []}"#;
-    let error = config_json::parse(twice, &secrets).unwrap_err();
+    let error = config_json::parse(twice, 0, &secrets).unwrap_err();
     assert!(error.problem().contains("`version` given twice"), "{error}");
 }
 
@@ -562,5 +562,92 @@ fn paths_are_paths() {
             "hosts[0].mtls_paths[0].path",
             "expected a path such as",
         );
+    }
+}
+
+#[test]
+fn what_is_only_watched_has_an_end_and_an_object() {
+    let day = |day: u64| format!("1970-01-{day:02}T00:00:00Z");
+    let shadowed = |mode: Value, shadow: Value| {
+        let mut config = good();
+        config["hosts"][0]["mode"] = mode;
+        config["hosts"][0]["shadow"] = shadow;
+        config
+    };
+    let candidate = json!({ "self_signed": "forward" });
+    let good = [
+        (json!("shadow"), json!({ "until": day(31) })),
+        (
+            json!("shadow"),
+            json!({ "until": day(2), "path_list": "shadow" }),
+        ),
+        (
+            json!("enforce"),
+            json!({ "until": day(2), "client_certificates": candidate }),
+        ),
+    ];
+    for (mode, shadow) in good {
+        assert_eq!(load(&shadowed(mode, shadow)), Ok(1));
+    }
+    let bad = [
+        (
+            json!("shadow"),
+            Value::Null,
+            "",
+            "found nothing although `mode` is `shadow`",
+        ),
+        (json!("shadow"), json!({}), ".until", "found nothing"),
+        (
+            json!("shadow"),
+            json!({ "until": "1970-01-31T00:00:01Z" }),
+            ".until",
+            "more than 30 days ahead",
+        ),
+        (
+            json!("shadow"),
+            json!({ "until": "1970-01-02" }),
+            ".until",
+            "expected a time in UTC",
+        ),
+        (
+            json!("shadow"),
+            json!({ "until": "1970-02-30T00:00:00Z" }),
+            ".until",
+            "expected a time in UTC",
+        ),
+        (
+            json!("shadow"),
+            json!({ "until": day(2), "client_certificates": candidate }),
+            ".client_certificates",
+            "although `mode` is `shadow`",
+        ),
+        (
+            json!("enforce"),
+            json!({ "until": day(2) }),
+            "",
+            "found nothing to watch",
+        ),
+        (
+            json!("enforce"),
+            json!({ "until": day(2), "path_list": "shadow", "client_certificates": candidate }),
+            ".path_list",
+            "no effect unless `mode` is `shadow`",
+        ),
+        (
+            json!("enforce"),
+            json!({ "until": day(2), "client_certificates": { "self_signed": "forward", "source": "envoy_xfcc" } }),
+            ".client_certificates",
+            "both judge the same certificate",
+        ),
+    ];
+    for (mode, shadow, path, problem) in bad {
+        let mut config = shadowed(mode, shadow.clone());
+        if shadow.is_null() {
+            let host = config["hosts"][0].as_object_mut().unwrap();
+            host.remove("shadow");
+        }
+        let error = load(&config).unwrap_err();
+        assert_eq!(error.path(), format!("hosts[0].shadow{path}"), "{error}");
+        assert!(error.problem().contains(problem), "{error}");
     }
 }

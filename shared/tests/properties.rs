@@ -27,7 +27,7 @@ fn config() -> Config {
             "client_certificates": { "ca_signed": { "verified_by": "host" }, "self_signed": "forward" }
         }]
     }"#;
-    config_json::parse(json, &|_| None).unwrap()
+    config_json::parse(json, 0, &|_| None).unwrap()
 }
 
 /// A token of a path, a host or a field name, so that random input comes near what matters.
@@ -72,7 +72,7 @@ proptest! {
         let _ = HostName::from_authority(&bytes);
         let _ = pem::decode_one(&bytes);
         let _ = LeafCert::parse(bytes.clone());
-        let _ = config_json::parse(&bytes, &|_| None);
+        let _ = config_json::parse(&bytes, 0, &|_| None);
         let _ = classify(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = text.parse::<Thumbprint>();

@@ -46,7 +46,7 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             "client_certificates": { "ca_signed": { "verified_by": "host" }, "self_signed": "forward" }
         }]
     }"#;
-    let config = config_json::parse(json, &|_| Some("test-only-api-key".into())).unwrap();
+    let config = config_json::parse(json, 0, &|_| Some("test-only-api-key".into())).unwrap();
     for name in ["ca_client", "self_signed"] {
         let identity = pki.get(name).unwrap();
         let connection = Connection::new(Transport::Tls(Box::new(Tls {

@@ -37,7 +37,7 @@ fn load(text: &str, variables: &[String]) -> Result<(), String> {
         let known = variables.iter().any(|variable| variable == name);
         known.then(|| "test-only-api-key".to_owned())
     };
-    config_json::parse(text.as_bytes(), &secret)
+    config_json::parse(text.as_bytes(), 0, &secret)
         .map(drop)
         .map_err(|error| error.to_string())
 }

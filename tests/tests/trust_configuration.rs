@@ -32,7 +32,7 @@ fn load(certificates: Value, proxies: Value) -> Result<(), String> {
             "client_certificates": certificates,
         }],
     });
-    let read = config_json::parse(config.to_string().as_bytes(), &|_| None);
+    let read = config_json::parse(config.to_string().as_bytes(), 0, &|_| None);
     read.map(drop).map_err(|error| error.to_string())
 }
 
@@ -212,7 +212,7 @@ fn what_is_out_of_date_is_counted() {
             "client_certificates": { "ca_signed": ca_signed },
         }],
     });
-    let config = config_json::parse(file.to_string().as_bytes(), &|_| None).unwrap();
+    let config = config_json::parse(file.to_string().as_bytes(), 0, &|_| None).unwrap();
     let now = case.pki.generated_at().try_into().unwrap();
     let found: Vec<(&str, usize, usize)> = config
         .out_of_date(now)

@@ -36,7 +36,7 @@ fn config(certificates: Value, proxies: Value) -> Config {
             "client_certificates": certificates,
         }],
     });
-    config_json::parse(file.to_string().as_bytes(), &|_| None).unwrap()
+    config_json::parse(file.to_string().as_bytes(), 0, &|_| None).unwrap()
 }
 
 /// A client on a connection of its own, with a verdict cache of its own.

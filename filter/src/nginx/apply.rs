@@ -5,7 +5,7 @@ use std::fmt;
 use auth_edge::Decision;
 use auth_edge::request::Request;
 
-use crate::apply::{Outcome, answer, refuse};
+use crate::apply::{Outcome, answer, refuse, watched};
 use crate::host::{Counters, Host};
 
 /// The variable that holds the authority of the origin.
@@ -29,6 +29,7 @@ pub(crate) fn apply(
             host.set_nginx_variable(AUTHORITY, edits.authority);
             counters.add_forwarded();
             counters.add_identity_claims(edits.identity_claims);
+            watched(host, counters, request, edits.shadow, id);
             Outcome::Forwarded
         }
         Decision::Respond(reply) => {

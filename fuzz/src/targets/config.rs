@@ -40,7 +40,7 @@ fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         "LINE" => Some(format!("{}\n", scenarios::API_KEY)),
         name => scenarios::secrets(name),
     };
-    let read = config_json::parse(json, &secrets);
+    let read = config_json::parse(json, 0, &secrets);
     match &read {
         Ok(config) => {
             assert!(!config.is_empty());

@@ -22,16 +22,15 @@ pub(super) enum Client<'a> {
     Certified { kind: Kind, header: Value<'a> },
 }
 
-/// judges what the client presented to an endpoint of the alias.
-pub(super) fn judge<'a>(
-    presented: Presented<'a>,
-    host: &Host,
+/// judges what the client presented, under a policy of the host.
+pub(super) fn judge(
+    presented: &Presented<'_>,
+    policy: &CertificatePolicy,
     index: HostIndex,
     now: u64,
     verdicts: &mut VerdictCache,
-) -> Result<Client<'a>, Reason> {
+) -> Result<Kind, Reason> {
     let leaf = &*presented.leaf;
-    let policy = &host.certificates;
     check_algorithms(leaf)?;
     let kind = verdicts.kind(index, leaf);
     check_kind_is_accepted(kind, policy)?;
@@ -41,15 +40,14 @@ pub(super) fn judge<'a>(
         check_is_no_authority(leaf, ca_signed)?;
         if kind == Kind::CaSigned {
             let time = within_validity(leaf, now);
-            check_path(&presented, ca_signed, index, time, verdicts)?;
+            check_path(presented, ca_signed, index, time, verdicts)?;
         }
     }
     if policy.deny.knows(leaf) {
         return Err(Reason::CertificateDenied);
     }
     check_registered(leaf, kind, policy)?;
-    let header = header_value(presented.leaf, host)?;
-    Ok(Client::Certified { kind, header })
+    Ok(kind)
 }
 
 /// key and signature are of kinds that mean something.
@@ -181,9 +179,12 @@ fn check_registered(leaf: &LeafCert, kind: Kind, policy: &CertificatePolicy) -> 
 }
 
 /// never truncated, never dropped.
-fn header_value<'a>(leaf: Cow<'a, LeafCert>, host: &Host) -> Result<Value<'a>, Reason> {
+pub(super) fn header_value<'a>(
+    presented: &Presented<'a>,
+    host: &Host,
+) -> Result<Value<'a>, Reason> {
     let fields = &host.certificate_fields;
-    let value = match (fields.encoding, leaf) {
+    let value = match (fields.encoding, &presented.leaf) {
         (Encoding::UrlEncodedPem, Cow::Borrowed(leaf)) => Value::Borrowed(leaf.url_encoded_pem()),
         (Encoding::UrlEncodedPem, Cow::Owned(leaf)) => {
             Value::Owned(leaf.url_encoded_pem().to_owned())

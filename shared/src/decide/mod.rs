@@ -8,6 +8,7 @@ mod outside;
 mod presented;
 mod respond;
 mod scheme;
+mod shadow;
 
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -16,6 +17,7 @@ use core::net::IpAddr;
 use self::client::Client;
 use self::outside::{OutsideFields, Upgrade};
 use self::presented::Peer;
+use self::shadow::Watched;
 use crate::config::{AliasPath, Config, CorsPreflight, Host, HostIndex, Presence, Status, Surface};
 use crate::decision::Decision;
 use crate::edits::{Edits, SetFields, Value};
@@ -114,8 +116,10 @@ fn decision<'a>(
         Surface::CustomDomain => host.same_host,
     };
     let mut input = [None, None];
+    let mut watched = Watched::new(host, now);
     if presence.is_some() {
-        check_server_name(tls, &name)?;
+        let checked = check_server_name(tls, &name);
+        watched.pass(checked.map_err(Failure::from))?;
         check_early_data(request)?;
         input = presented::input_fields(host, peer);
     }
@@ -129,7 +133,7 @@ fn decision<'a>(
         peer,
         input,
     };
-    decision_on(&place, request, &target, config, now, verdicts)
+    decision_on(&place, request, &target, config, now, verdicts, watched)
         .map_err(|failure| Failure { input, ..failure })
 }
 
@@ -154,6 +158,7 @@ fn decision_on<'a>(
     config: &Config,
     now: u64,
     verdicts: &mut VerdictCache,
+    mut watched: Watched<'a>,
 ) -> Result<Decision<'a>, Failure<'a>> {
     let (host, surface) = (place.host, place.surface);
     let outside = OutsideFields::inspect(request, config, place.input)?;
@@ -171,23 +176,31 @@ fn decision_on<'a>(
     }
     target.check_path()?;
     let endpoint = match surface {
-        Surface::MtlsAlias => Some(target.endpoint(host)?),
+        Surface::MtlsAlias => {
+            let found = target.endpoint(host);
+            watched.pass(found.map_err(Failure::from))?
+        }
         Surface::CustomDomain => {
             target.check_domain_path(host)?;
             target.endpoint(host).ok()
         }
     };
     let client = match (place.presence, endpoint, place.tls) {
-        (Some(presence), Some(endpoint), Some(tls)) => {
-            client(place, presence, tls, request, now, verdicts).map_err(|failure| Failure {
+        // What would be refused already is not asked who it is: it is forwarded without a certificate.
+        (Some(presence), Some(endpoint), Some(tls)) if watched.found_nothing() => {
+            let of_class = |failure| Failure {
                 class: endpoint.class,
                 ..failure
-            })?
+            };
+            let judged = client(place, presence, tls, request, now, verdicts, &mut watched);
+            let judged = watched.pass(judged.map_err(of_class))?;
+            judged.unwrap_or(Client::Anonymous)
         }
         _ => Client::Anonymous,
     };
     let address = client_address(request, host, place.peer);
-    let edits = toward_origin(host, surface, address, client, outside);
+    let mut edits = toward_origin(host, surface, address, client, outside);
+    edits.shadow = watched.found(request, edits.identity_claims);
     Ok(Decision::Forward(edits))
 }
 
@@ -199,6 +212,7 @@ fn client<'a>(
     request: &Request<'a>,
     now: u64,
     verdicts: &mut VerdictCache,
+    watched: &mut Watched<'a>,
 ) -> Result<Client<'a>, Failure<'a>> {
     let host = place.host;
     if host.cors_preflight == CorsPreflight::Forward && is_cors_preflight(request) {
@@ -210,10 +224,19 @@ fn client<'a>(
         (presented, _) => presented?,
     };
     let thumbprint = Some(presented.leaf.thumbprint());
-    client::judge(presented, host, place.index, now, verdicts).map_err(|reason| Failure {
+    let of_certificate = |reason: Reason| Failure {
         thumbprint,
         ..reason.into()
-    })
+    };
+    let mut judge = |policy| client::judge(&presented, policy, place.index, now, verdicts);
+    let kind = judge(&host.certificates).map_err(of_certificate)?;
+    let header = client::header_value(&presented, host).map_err(of_certificate)?;
+    if let Some(candidate) = watched.candidate()
+        && let Err(reason) = judge(candidate)
+    {
+        watched.find(of_certificate(reason));
+    }
+    Ok(Client::Certified { kind, header })
 }
 
 /// the one host name of the request.
@@ -426,6 +449,7 @@ fn toward_origin<'a>(
         remove: outside.remove,
         set,
         identity_claims: outside.identity_claims,
+        shadow: None,
     }
 }
 

@@ -142,7 +142,7 @@ mod tests {
 
     #[track_caller]
     fn check(field: (&str, &str), removal: Removal<'_>, expected: Option<Reason>) {
-        let config = config_json::parse(CONFIG, &|_| Some("test-only-api-key".into())).unwrap();
+        let config = config_json::parse(CONFIG, 0, &|_| Some("test-only-api-key".into())).unwrap();
         let connection = Connection::new(Transport::Plain);
         let fields = [
             (field.0.as_bytes(), field.1.as_bytes()),

@@ -99,10 +99,7 @@ pub(super) fn presented<'a>(
     peer: Peer,
 ) -> Result<Presented<'a>, Reason> {
     let policy = &host.certificates;
-    let chain_from = match policy.ca_signed.as_ref().map(|policy| policy.verified_by) {
-        Some(VerifiedBy::Edge(chain)) => chain,
-        Some(VerifiedBy::Host) | None => PresentedChain::Unread,
-    };
+    let chain_from = policy.chain();
     let without_unread = |(leaf, chain)| match chain_from {
         PresentedChain::Unread => (leaf, Cow::Borrowed(Chain::EMPTY)),
         PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => (leaf, chain),

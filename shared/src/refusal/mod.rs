@@ -99,10 +99,22 @@ impl Refusal {
 
     /// One line of JSON for the operator's log: no query, no certificate, no header value.
     pub fn log_line(&self, request: &Request<'_>, request_id: &str) -> String {
+        self.line("refused", request, request_id)
+    }
+
+    /// The same of a request that was forwarded although this would have refused it.
+    pub fn shadow_line(&self, request: &Request<'_>, request_id: &str) -> String {
+        let mut line = self.line("forwarded", request, request_id);
+        line.pop();
+        line.push_str(",\"shadow\":true}");
+        line
+    }
+
+    fn line(&self, event: &str, request: &Request<'_>, request_id: &str) -> String {
         let thumbprint = self.thumbprint;
         let path = request.target.split(|byte| *byte == b'?').next();
         object_of_texts(&[
-            ("event", Some("refused")),
+            ("event", Some(event)),
             ("code", Some(self.reason.code())),
             ("reason", Some(&self.reason.to_string())),
             ("method", Some(&shown(request.method))),

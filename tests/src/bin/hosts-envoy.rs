@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::hosts::{
     Outcome, Stage, bodies, certificates, connections, expiry, faults, load, manifests, operations,
-    origins, records, restarts, secrets, sessions, shipped, starts, traps, updates,
+    origins, records, restarts, secrets, sessions, shadow, shipped, starts, traps, updates,
 };
 
 type Test = fn(&Stage) -> Outcome;
@@ -56,6 +56,8 @@ const TESTS: &[(&str, Test)] = tests! {
     records:
         counters_tell_what_was_forwarded_refused_and_claimed,
         a_refusal_leaves_exactly_one_structured_log_line;
+    shadow:
+        what_is_only_watched_is_logged_counted_and_forwarded;
     expiry:
         a_certificate_that_expires_on_an_open_connection_is_refused,
         an_intermediate_that_expires_on_an_open_connection_is_refused,

@@ -91,7 +91,8 @@ fn run_with(
     let setup = vector.setup(pki, shows)?;
     let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
     let config = nginx.map_or(setup.config.as_str(), |nginx| nginx.config);
-    let config = config_json::parse(config.as_bytes(), &secrets)?;
+    let now = u64::try_from(pki.generated_at())?;
+    let config = config_json::parse(config.as_bytes(), now, &secrets)?;
     let mut wire = vector.request.wire(pki)?;
     let identity = vector.request.certificate.as_deref();
     let identity = identity.map(|name| pki.get(name)).transpose()?;
@@ -138,7 +139,6 @@ fn run_with(
         connection: Ok(&connection),
         removal: nginx.map_or(Removal::Any, |nginx| Removal::Named(nginx.replaced)),
     };
-    let now = u64::try_from(pki.generated_at())?;
     let mut verdicts = VerdictCache::new();
     let decision = decide(&request, &config, now, &mut verdicts);
     // the answer is the same with a warm cache.
@@ -147,6 +147,20 @@ fn run_with(
     }
     Ok(match decision {
         Decision::Forward(edits) => {
+            let watched = edits.shadow.map(|refusal| {
+                let line = refusal.shadow_line(&request, "native-1");
+                check_log(&line, &wire).map(|()| refusal.reason.code())
+            });
+            let watched = watched.transpose()?;
+            if let Expect::Forward(expected) = &vector.expect
+                && expected.shadow.as_deref() != watched
+            {
+                return Err(format!(
+                    "expected {:?} to be watched, found {watched:?}",
+                    expected.shadow
+                )
+                .into());
+            }
             let kept = wire.headers.iter().enumerate();
             let kept = kept.filter(|(index, _)| !edits.remove.contains(*index));
             let set = edits.set.iter();

@@ -124,7 +124,8 @@ impl Bench {
             return Ok(Ran::NotExpressible);
         }
         let mut text = vector.setup(pki, Shows::Verdict)?.config;
-        let config = config_json::parse(text.as_bytes(), &secrets)?;
+        let now = u64::try_from(pki.generated_at())?;
+        let config = config_json::parse(text.as_bytes(), now, &secrets)?;
         let named = replaced(config.fields().map(|(_, name)| name));
         let is_unfit = config.readers_of_own_xfcc().next().is_some();
         if is_unfit {
@@ -133,7 +134,7 @@ impl Bench {
             }
             text = without_own_xfcc(&text)?;
             // Revocation lists of authorities that only clients show cannot be configured here at all.
-            if config_json::parse(text.as_bytes(), &secrets).is_err() {
+            if config_json::parse(text.as_bytes(), now, &secrets).is_err() {
                 return Ok(Ran::Unfit);
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -192,6 +193,9 @@ pub struct Forward {
     /// The request target at the origin, where it is not the one that was sent.
     #[serde(default)]
     pub target: Option<String>,
+    /// The code of what would have refused the request, where that is only watched.
+    #[serde(default)]
+    pub shadow: Option<String>,
 }
 
 /// What the client is answered.
@@ -329,7 +333,8 @@ pub struct Setup {
 fn policies(config: &Value) -> impl Iterator<Item = &Value> {
     let hosts = config["hosts"].as_array().map_or(&[][..], Vec::as_slice);
     let places = hosts.iter().chain([&config["defaults"]]);
-    places.filter_map(|place| place.get("client_certificates"))
+    let policies = ["/client_certificates", "/shadow/client_certificates"];
+    places.flat_map(move |place| policies.into_iter().filter_map(|it| place.pointer(it)))
 }
 
 fn is_verified_by_host(policy: &Value) -> bool {
@@ -350,9 +355,13 @@ fn knows_proxy_by_certificate(config: &Value) -> bool {
 fn read_own_field(config: &mut Value) {
     let mut places = Vec::new();
     if let Some(hosts) = config.get("hosts").and_then(Value::as_array) {
-        places.extend((0..hosts.len()).map(|index| format!("/hosts/{index}/client_certificates")));
+        places.extend((0..hosts.len()).map(|index| format!("/hosts/{index}")));
     }
-    places.push("/defaults/client_certificates".into());
+    places.push("/defaults".into());
+    let policies = ["client_certificates", "shadow/client_certificates"];
+    let places = places
+        .iter()
+        .flat_map(|place| policies.map(|policy| format!("{place}/{policy}")));
     for place in places {
         if let Some(policy) = config.pointer_mut(&place)
             && !is_verified_by_host(policy)
@@ -384,7 +393,8 @@ fn needed_xfcc(config: &Value) -> Xfcc {
 ///   `der` (base64) or `pem` (URL-encoded);
 /// - of all that `NAME` presents, leaf first: `chain` (PEM, URL-encoded);
 /// - of the authority `NAME`: `authority` (base64 DER);
-/// - of the revocation list `NAME`: `crl` (base64 DER).
+/// - of the revocation list `NAME`: `crl` (base64 DER);
+/// - `days`: the time so many days after this run began, in UTC.
 ///
 /// # Errors
 /// When the kind or the name is unknown.
@@ -407,6 +417,12 @@ pub fn filled_in(text: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
 fn value(kind: &str, name: &str, pki: &Pki) -> Result<String, Box<dyn Error>> {
     match kind {
         "authority" => Ok(STANDARD.encode(pki.authority(name)?.der())),
+        "days" => {
+            let days: i64 = name.parse()?;
+            let time = pki.generated_at() + days * 86_400;
+            let time = Duration::from_secs(u64::try_from(time)?);
+            Ok(der::DateTime::from_unix_duration(time)?.to_string())
+        }
         "crl" => Ok(STANDARD.encode(pki.revocation_list(name)?)),
         "chain" => Ok(encode_uri_component(&pki.get(name)?.chain_pem())),
         _ => facts(kind, pki.get(name)?.leaf()),

@@ -34,6 +34,7 @@ pub mod records;
 pub mod restarts;
 pub mod secrets;
 pub mod sessions;
+pub mod shadow;
 pub mod shipped;
 pub mod starts;
 pub mod traps;

@@ -69,7 +69,7 @@ impl Question<'_> {
     /// Asks the core.
     pub fn ask(&self) -> Answer {
         let json = self.config().to_string();
-        let config = match config_json::parse(json.as_bytes(), &|_| None) {
+        let config = match config_json::parse(json.as_bytes(), 0, &|_| None) {
             Ok(config) => config,
             Err(why) => return Answer::NotLoaded(why.to_string()),
         };

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::authorities::{IntermediateText, ListText, RootText};
 use super::texts::{
-    Authority, DnsPattern, NonEmpty, Path, RouteName, SecretName, Serial, TenantName,
+    Authority, DnsPattern, NonEmpty, Path, RouteName, SecretName, Serial, TenantName, Time,
 };
 use crate::config::{AliasPath, CertificateFields, CertificatePolicy, TrustedProxies};
 use crate::header::HeaderName;
@@ -113,6 +113,32 @@ settings! {
     tls: TlsName,
     /// What the host program is known to do about TLS 1.2, for `tls`: `fapi`.
     tls12: Tls12Name,
+    /// Whether requests are refused, or only watched for what would be refused; `enforce` unless given.
+    mode: Mode,
+    /// What is only watched, and until when.
+    shadow: Arc<ShadowEntry>,
+}
+
+choice! {
+    /// Whether what is refused is refused.
+    enum Mode {
+        /// It is.
+        Enforce = "enforce",
+        /// It is logged and counted, and the request is forwarded without certificate fields.
+        Shadow = "shadow",
+    }
+}
+
+object! {
+    /// What is only watched: with `mode`: `shadow` the refusals for the server name and the certificate, else those of another policy.
+    struct ShadowEntry {
+        /// The time from which on everything is enforced, at most 30 days ahead: `2026-01-31T12:00:00Z`.
+        until: Text<Time>,
+        /// Whether paths that are not listed on the mTLS alias are only watched too; `enforce` unless given.
+        path_list: Option<Mode>,
+        /// Another policy that is judged beside `client_certificates`: what it would refuse is logged and counted, and forwarded as ever.
+        client_certificates: Option<Arc<CertificatePolicy>>,
+    }
 }
 
 choice! {

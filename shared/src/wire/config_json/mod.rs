@@ -16,15 +16,15 @@ use alloc::vec::Vec;
 
 use self::convert::preset_fields;
 use self::entries::{
-    DiscoveryEntry, File, GenerateEntry, HeadersPreset, HostEntry, Mtls, OriginMatches, Preflight,
-    ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
+    DiscoveryEntry, File, GenerateEntry, HeadersPreset, HostEntry, Mode, Mtls, OriginMatches,
+    Preflight, ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
 };
 pub use self::entries::{
     MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS, MAX_DISCOVERY_AGE_SECONDS,
 };
 use crate::config::{
-    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, Presence, Scheme, Source,
-    Status, Surface, TenantField, Tls12, TlsPolicy, TrustedProxies,
+    AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, PathList, Presence, Scheme,
+    Shadow, ShadowScope, Source, Status, Surface, TenantField, Tls12, TlsPolicy, TrustedProxies,
 };
 use crate::discovery::Discovery;
 use crate::endpoint::Profile;
@@ -35,12 +35,17 @@ use crate::secret::Secret;
 pub use crate::wire::json::ConfigError;
 use crate::wire::json::{Bounded, FromJson, Json, Text};
 
+/// The longest time for which something is only watched, in seconds: 30 days (R-24).
+pub const MAX_SHADOW_SECONDS: u64 = 30 * 86_400;
+
 /// How long metadata may be kept unless configured, in seconds.
 const DISCOVERY_AGE_SECONDS: u64 = 300;
 
-/// Reads a configuration file; `environment` gives the host program's secrets by name.
+/// Reads a configuration file; `now` is the time in seconds since 1970, and `environment` gives the host
+/// program's secrets by name.
 pub fn parse(
     json: &[u8],
+    now: u64,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
     let mut json = Json::parse(json)?;
@@ -55,6 +60,7 @@ pub fn parse(
         hosts: entries,
     } = File::from_json(&json)?;
     let context = Context {
+        now,
         environment,
         allow_inline_secrets: allow_inline_secrets == Some(true),
         defaults: defaults.as_ref(),
@@ -105,6 +111,7 @@ pub fn schema() -> serde_json::Value {
 
 /// What the hosts of a file share while they are read.
 struct Context<'a> {
+    now: u64,
     environment: &'a dyn Fn(&str) -> Option<String>,
     allow_inline_secrets: bool,
     defaults: Option<&'a Settings>,
@@ -145,6 +152,7 @@ impl Context<'_> {
             Some(ProfileName::Auth0) | None => Profile::Auth0,
         };
         let host = Host {
+            shadow: self.shadow(&settings, &certificates)?,
             tenant: tenant(entry, &settings)?,
             origin: Origin {
                 authority: entry.origin.host.0.0.clone(),
@@ -196,6 +204,67 @@ impl Context<'_> {
         check_fields_differ(&host)?;
         check_proxies(&host)?;
         Ok(host)
+    }
+
+    /// R-24: what is only watched, and until when.
+    fn shadow(
+        &self,
+        settings: &Settings,
+        live: &CertificatePolicy,
+    ) -> Result<Option<Arc<Shadow>>, ConfigError> {
+        let at = |member: &str, problem: &str| Err(ConfigError::new(member, problem));
+        let Some(entry) = &settings.shadow else {
+            return match settings.mode {
+                Some(Mode::Shadow) => at(
+                    ".shadow",
+                    "found nothing although `mode` is `shadow`, expected until when",
+                ),
+                Some(Mode::Enforce) | None => Ok(None),
+            };
+        };
+        let until = entry.until.0.0;
+        if until > self.now.saturating_add(MAX_SHADOW_SECONDS) {
+            return at(
+                ".shadow.until",
+                "found a time more than 30 days ahead, expected an earlier one: what is only watched has to end",
+            );
+        }
+        let path_list = match entry.path_list {
+            Some(Mode::Shadow) => PathList::Watched,
+            Some(Mode::Enforce) | None => PathList::Enforced,
+        };
+        let scope = match (settings.mode, &entry.client_certificates) {
+            (Some(Mode::Shadow), None) => ShadowScope::Refusals(path_list),
+            (Some(Mode::Shadow), Some(_)) => {
+                return at(
+                    ".shadow.client_certificates",
+                    "found a policy although `mode` is `shadow`, expected none: it is judged beside one that is enforced",
+                );
+            }
+            (Some(Mode::Enforce) | None, None) => {
+                return at(
+                    ".shadow",
+                    "found nothing to watch, expected `client_certificates` here, or `mode` to be `shadow`",
+                );
+            }
+            (Some(Mode::Enforce) | None, Some(_)) if entry.path_list.is_some() => {
+                return at(
+                    ".shadow.path_list",
+                    "found a member that has no effect unless `mode` is `shadow`, expected none",
+                );
+            }
+            (Some(Mode::Enforce) | None, Some(candidate)) => {
+                if candidate.source != live.source || candidate.chain() != live.chain() {
+                    return at(
+                        ".shadow.client_certificates",
+                        "found another `source` or `presented_chain`, expected those of `client_certificates`: \
+                         both judge the same certificate",
+                    );
+                }
+                ShadowScope::Candidate(Arc::clone(candidate))
+            }
+        };
+        Ok(Some(Arc::new(Shadow { until, scope })))
     }
 
     fn api_key(&self, entry: &HostEntry, profile: Profile) -> Result<Option<Secret>, ConfigError> {

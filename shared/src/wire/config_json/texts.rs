@@ -6,6 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
+use der::DateTime;
+
 use crate::certificate::without_leading_zeros;
 use crate::endpoint::is_changed_upstream;
 use crate::header::HeaderName;
@@ -53,6 +55,23 @@ impl FromStr for TenantName {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let fits = (1..=64).contains(&text.len()) && text.bytes().all(is_plain);
         fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// A time in seconds since 1970.
+#[derive(Clone, Copy)]
+pub(super) struct Time(pub(super) u64);
+
+impl Expected for Time {
+    const EXPECTED: &'static str = "a time in UTC such as `2026-01-31T12:00:00Z`";
+}
+
+impl FromStr for Time {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let time = DateTime::from_str(text).map_err(|_| ())?;
+        Ok(Self(time.unix_duration().as_secs()))
     }
 }
 
