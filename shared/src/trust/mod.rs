@@ -5,6 +5,7 @@
 //! of the root itself, and revocation.
 
 mod algorithms;
+mod list;
 mod path;
 mod public_roots;
 mod revocation;
@@ -15,13 +16,12 @@ use core::fmt;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+pub use self::list::{InvalidRevocationList, MAX_LIST_BYTES, RevocationList};
 pub(crate) use self::path::ListSignatures;
 pub use self::path::{PathLength, PathProblem, Verification};
 pub use self::public_roots::READ_ON as PUBLIC_ROOTS_READ_ON;
 use self::revocation::Signer;
-pub use self::revocation::{
-    Depth, InvalidRevocationList, MAX_LIST_BYTES, Revocation, RevocationList, Tolerance,
-};
+pub use self::revocation::{Depth, Revocation, Tolerance};
 use crate::certificate::{IssuerCert, Validity, Version};
 use crate::request::MAX_DER_BYTES;
 use crate::signature::PublicKey;

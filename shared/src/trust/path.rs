@@ -10,7 +10,8 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime}
 use webpki::{EndEntityCert, Error, KeyPurposeIdIter, VerifiedPath};
 
 use super::algorithms::{KnownSignature, Work};
-use super::revocation::{Depth, Role, Signer, Subject};
+use super::list::{Role, Subject};
+use super::revocation::{Depth, Signer};
 use super::{Der, MAX_INTERMEDIATES, MAX_PRESENTED, RevocationList, Root, TrustSet};
 use crate::certificate::{IssuerCert, LeafCert, Validity};
 use crate::signature::PublicKey;

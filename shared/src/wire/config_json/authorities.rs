@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::entries::{
+use super::certificates::{
     CaSignedEntry, ChainName, CrlCheck, CrlEntry, OwnSource, PublicCa, SourceEntry, ToleranceName,
     Verifier,
 };

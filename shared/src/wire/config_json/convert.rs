@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::authorities;
-use super::entries::{
+use super::certificates::{
     AllowEntry, CertificatesEntry, ClassName, DenyEntry, EncodingName, HeadersEntry, HeadersPreset,
     OwnSource, PathEntry, ProxyCertificate, ProxyEncoding, ProxyPeer, SelfSignedEntry, SourceEntry,
 };

@@ -5,6 +5,7 @@
 //! what was found and what was expected, and no error holds a secret.
 
 mod authorities;
+mod certificates;
 mod convert;
 mod entries;
 mod texts;
@@ -14,10 +15,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::certificates::HeadersPreset;
 use self::convert::preset_fields;
 use self::entries::{
-    DiscoveryEntry, File, GenerateEntry, HeadersPreset, HostEntry, Mode, Mtls, OriginMatches,
-    Preflight, ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
+    DiscoveryEntry, File, GenerateEntry, HostEntry, Mode, Mtls, OriginMatches, Preflight,
+    ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
 };
 pub use self::entries::{
     MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS, MAX_DISCOVERY_AGE_SECONDS,
