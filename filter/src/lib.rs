@@ -39,6 +39,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use auth_edge::request::Request;
+use auth_edge::trust::Doubts;
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -100,7 +101,7 @@ impl RootContext for Root {
                     "auth_edge: configuration sha256 {digest} in force, custom domains: {hosts}"
                 ));
                 let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
-                warn_of_dates(&ProxyWasm, &config, loaded_at);
+                warn_of_doubts(&ProxyWasm, &config, loaded_at);
                 if matches!(program, HostProgram::Envoy) {
                     ProxyWasm.tick_each_second();
                 }
@@ -155,12 +156,17 @@ fn load(host: &impl crate::host::Host) -> Result<(Config, HostProgram, String), 
 const WARNED_HOSTS: usize = 10;
 
 /// Tells the operator what clients would otherwise be the first to notice.
-fn warn_of_dates(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
+fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
     let seconds = nanoseconds / 1_000_000_000;
-    for (name, authorities, lists) in config.out_of_date(seconds).take(WARNED_HOSTS) {
+    for (name, doubts) in config.doubts(seconds).take(WARNED_HOSTS) {
+        let Doubts {
+            authorities_outside_dates,
+            authorities_without_list,
+            stale_lists,
+        } = doubts;
         host.log_warning(&format!(
-            "auth_edge: {name}: authorities outside their dates: {authorities}, stale revocation lists: {lists}; \
-             certificates that depend on them are refused"
+            "auth_edge: {name}: authorities outside their dates: {authorities_outside_dates}, without a revocation \
+             list: {authorities_without_list}; stale revocation lists: {stale_lists}"
         ));
     }
 }

@@ -15,7 +15,7 @@ use crate::header::{self, HeaderName};
 use crate::host_name::HostName;
 use crate::network::Network;
 use crate::secret::Secret;
-use crate::trust::TrustSet;
+use crate::trust::{Doubts, TrustSet};
 use crate::wire::cert_header::Encoding;
 use crate::wire::forwarded::Format;
 use crate::wire::name::DistinguishedName;
@@ -403,18 +403,13 @@ impl Config {
         Some((*index, host, *surface))
     }
 
-    /// The custom domains with authorities that are not valid at `time` or lists that are stale then, and
-    /// how many of each: what a host program warns of when it loads a configuration.
-    pub fn out_of_date(
-        &self,
-        time: u64,
-    ) -> impl Iterator<Item = (&HostName<'static>, usize, usize)> {
+    /// The custom domains whose trust is in doubt at `time`, in seconds since 1970: what a host program warns
+    /// of when it loads a configuration.
+    pub fn doubts(&self, time: u64) -> impl Iterator<Item = (&HostName<'static>, Doubts)> {
         self.hosts.iter().filter_map(move |host| {
             let ca_signed = host.certificates.ca_signed.as_ref()?;
-            match ca_signed.trust.out_of_date(time) {
-                (0, 0) => None,
-                (authorities, lists) => Some((&host.custom_domain, authorities, lists)),
-            }
+            let doubts = ca_signed.trust.doubts(time);
+            (doubts != Doubts::default()).then_some((&host.custom_domain, doubts))
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a configuration may say of authorities and revocation lists, with real certificates.
 
+use auth_edge::trust::Doubts;
 use auth_edge::wire::config_json;
 use auth_edge_tests::pki::{Extension, Pki, pem};
 use base64::Engine as _;
@@ -197,7 +198,7 @@ fn a_revocation_list_has_to_be_complete_and_of_a_known_issuer() {
 
 /// What a host program warns of when it loads a configuration.
 #[test]
-fn what_is_out_of_date_is_counted() {
+fn what_is_in_doubt_is_counted() {
     let case = case();
     let ca_signed = json!({
         "roots": [case.authority("ca"), case.authority("root_expired")],
@@ -214,11 +215,16 @@ fn what_is_out_of_date_is_counted() {
     });
     let config = config_json::parse(file.to_string().as_bytes(), 0, &|_| None).unwrap();
     let now = case.pki.generated_at().try_into().unwrap();
-    let found: Vec<(&str, usize, usize)> = config
-        .out_of_date(now)
-        .map(|(name, authorities, lists)| (name.as_str(), authorities, lists))
+    let found: Vec<(&str, Doubts)> = config
+        .doubts(now)
+        .map(|(name, doubts)| (name.as_str(), doubts))
         .collect();
-    assert_eq!(found, [("login.example.test", 1, 1)]);
+    let doubts = Doubts {
+        authorities_outside_dates: 1,
+        authorities_without_list: 1,
+        stale_lists: 1,
+    };
+    assert_eq!(found, [("login.example.test", doubts)]);
 }
 
 #[test]

@@ -230,6 +230,17 @@ fn check_extensions(der: &Der) -> Result<(), InvalidAuthority> {
     }
 }
 
+/// What an operator would want to know of a trust set before its clients do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Doubts {
+    /// Authorities that are not valid.
+    pub authorities_outside_dates: usize,
+    /// Authorities of whose name there is no revocation list, where lists are configured.
+    pub authorities_without_list: usize,
+    /// Revocation lists that should have been replaced.
+    pub stale_lists: usize,
+}
+
 impl TrustSet {
     /// Puts together what a host name trusts.
     pub fn new(roots: Vec<Root>, intermediates: Vec<Intermediate>) -> Self {
@@ -285,12 +296,22 @@ impl TrustSet {
         self.keys.contains(key_thumbprint)
     }
 
-    /// How many authorities are not valid at `time`, and how many lists are stale then.
-    pub fn out_of_date(&self, time: u64) -> (usize, usize) {
-        let authorities = self.authorities();
-        let authorities = authorities.filter(|it| !it.validity.contains(time)).count();
-        let lists = self.revocation.as_ref().map_or(0, |it| it.stale(time));
-        (authorities, lists)
+    /// What is in doubt at `time`, by dates and names alone.
+    pub fn doubts(&self, time: u64) -> Doubts {
+        let outside = self.authorities().filter(|it| !it.validity.contains(time));
+        let authorities_outside_dates = outside.count();
+        let Some(revocation) = &self.revocation else {
+            return Doubts {
+                authorities_outside_dates,
+                ..Doubts::default()
+            };
+        };
+        let is_listed = |it: &&Facts| revocation.issuers().any(|issuer| issuer == it.subject);
+        Doubts {
+            authorities_outside_dates,
+            authorities_without_list: self.authorities().filter(|it| !is_listed(it)).count(),
+            stale_lists: revocation.stale(time),
+        }
     }
 
     /// What the configuration says of revocation.

@@ -87,6 +87,11 @@ impl Revocation {
         lists.filter(|list| time >= list.next_update()).count()
     }
 
+    /// The issuers of the lists, each as the DER of an RDNSequence.
+    pub(super) fn issuers(&self) -> impl Iterator<Item = &[u8]> {
+        self.lists.iter().map(RevocationList::issuer)
+    }
+
     /// What becomes of a certificate no list speaks for.
     pub(super) fn unknown(&self) -> Result<(), PathProblem> {
         match self.unknown {
