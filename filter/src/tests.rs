@@ -14,6 +14,7 @@ use crate::apply::{Outcome, apply};
 use crate::connections::Connections;
 use crate::gather::{Seen, gather};
 use crate::host::{Counters, Host, Property};
+use crate::section::Section;
 use crate::section::tests::written;
 
 const CONFIG: &str = r#"{
@@ -70,6 +71,23 @@ impl Fake {
 
     fn with(mut self, property: Property, value: &[u8]) -> Self {
         self.properties.insert(property, value.to_vec());
+        self
+    }
+
+    /// The same request with these fields alone.
+    fn with_fields(mut self, fields: &[(&str, &str)]) -> Self {
+        let bytes = self.section.take().unwrap();
+        let section = Section::read(&bytes).unwrap();
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let all: Vec<_> = section
+            .pseudo_fields()
+            .iter()
+            .copied()
+            .chain(fields)
+            .collect();
+        self.section = Some(written(&all));
         self
     }
 
@@ -210,6 +228,39 @@ fn fields_are_removed_first_and_then_set() {
         "set x-forwarded-host=login.example.test",
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_field_that_stands_already_is_left_alone_when_it_is_the_only_one() {
+    const SET: &str = "set x-forwarded-proto=https";
+    for (fields, is_set) in [
+        (&[("x-forwarded-proto", "https")][..], false),
+        (&[], true),
+        (&[("x-forwarded-proto", "HTTPS")], true),
+        (&[("x_forwarded_proto", "https")], true),
+        (&[("X-Forwarded-Proto", "https")], true),
+        (
+            &[
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-proto", "https"),
+            ],
+            true,
+        ),
+        (
+            &[
+                ("x-forwarded-proto", "https"),
+                ("X-Forwarded-Proto", "http"),
+            ],
+            true,
+        ),
+    ] {
+        let (outcome, told) = forwarded().with_fields(fields).run();
+        assert_eq!(outcome, Outcome::Forwarded);
+        assert_eq!(told.iter().any(|line| line == SET), is_set, "{fields:?}");
+        // What is left alone must not be removed, neither before nor after.
+        let removed = told.contains(&"remove x-forwarded-proto".to_owned());
+        assert!(!removed, "{told:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Every header field the edge owns, and what becomes of a field a client sent (R-4, R-5b, R-6).
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
+use core::cell::LazyCell;
 use core::fmt;
 use core::str::FromStr;
 
@@ -107,46 +108,11 @@ pub enum FieldClass {
     EndToEnd,
 }
 
-/// The longest name that is known is shorter than this, in bytes; a longer one can still be of a family.
-const LONGEST_KNOWN: usize = 40;
-
 /// A field name as the edge compares it: lower case, every run of bytes that are no letters or
 /// digits as one `-`.
 ///
 /// Origins that put headers into environment variables (CGI, RFC 3875 section 4.1.18; WSGI, PHP)
 /// read `client_certificate` and `client-certificate` alike, so the edge does too.
-struct Folded {
-    /// The first bytes; 0, which no known name holds, where the name is shorter.
-    bytes: [u8; LONGEST_KNOWN],
-    /// How many there are; more than [`LONGEST_KNOWN`] when that is not all.
-    length: usize,
-}
-
-impl Folded {
-    fn new(name: &[u8]) -> Self {
-        let mut bytes = [0; LONGEST_KNOWN];
-        let mut length = 0_usize;
-        for byte in fold(name).take(LONGEST_KNOWN.saturating_add(1)) {
-            if let Some(place) = bytes.get_mut(length) {
-                *place = byte;
-            }
-            length = length.saturating_add(1);
-        }
-        Self { bytes, length }
-    }
-
-    fn is(&self, known: &Known) -> bool {
-        let name = known.name.as_bytes();
-        // One byte tells most names apart, without comparing more.
-        self.bytes.get(2) == name.get(2).or(Some(&0))
-            && self.bytes.starts_with(name)
-            && match known.part {
-                Part::Whole => self.length == name.len(),
-                Part::Start => true,
-            }
-    }
-}
-
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
     // A name does not start with a separator that anybody would see.
     let mut last = b'-';
@@ -162,14 +128,39 @@ fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
+/// The name in that form, which it mostly has already.
+fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    let mut last = b'-';
+    let is_folded = name.iter().all(|byte| {
+        let is_repeated = *byte == b'-' && last == b'-';
+        last = *byte;
+        !is_repeated && matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
+    });
+    if is_folded {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(fold(name).collect())
+    }
+}
+
 /// Whether two names are one name to an origin that folds them; see [`classify`].
 pub fn folds_to_same(one: &[u8], other: &[u8]) -> bool {
     fold(one).eq(fold(other))
 }
 
+/// How a folded name starts; 0, which no folded name holds, where it is shorter.
+type Head = [u8; 3];
+
+fn head(name: &[u8]) -> Head {
+    let mut folded = fold(name);
+    [(); 3].map(|()| folded.next().unwrap_or(0))
+}
+
 /// A field name that is known, or how names of a family start.
 struct Known {
     name: &'static str,
+    /// That of the name: most names differ in it, which tells without folding the rest.
+    head: Head,
     part: Part,
     class: FieldClass,
 }
@@ -181,111 +172,115 @@ enum Part {
     Start,
 }
 
+impl Known {
+    const fn new(name: &'static str, part: Part, class: FieldClass) -> Self {
+        let head = match name.as_bytes() {
+            [first, second, third, ..] => [*first, *second, *third],
+            [first, second] => [*first, *second, 0],
+            _ => [0; 3],
+        };
+        Self {
+            name,
+            head,
+            part,
+            class,
+        }
+    }
+
+    /// Whether a name is this one, or of this family; `name` is folded.
+    fn is(&self, name: &[u8]) -> bool {
+        match self.part {
+            Part::Whole => name == self.name.as_bytes(),
+            Part::Start => name.starts_with(self.name.as_bytes()),
+        }
+    }
+}
+
 const fn whole(name: &'static str, class: FieldClass) -> Known {
-    let part = Part::Whole;
-    Known { name, part, class }
+    Known::new(name, Part::Whole, class)
 }
 
 const fn start(name: &'static str, class: FieldClass) -> Known {
-    let part = Part::Start;
-    Known { name, part, class }
+    Known::new(name, Part::Start, class)
 }
 
 use FieldClass::{Forwarding, HopByHop, Identity};
 
-/// Every field that does not pass as it came; the first that fits counts.
-const KNOWN: [Known; 33] = [
-    whole(CLIENT_CERTIFICATE, Identity),
-    whole(CLIENT_CERTIFICATE_CA_VERIFIED, Identity),
-    whole(CNAME_API_KEY, Identity),
-    whole(CLIENT_CERT, Identity),
-    whole(CLIENT_CERT_CHAIN, Identity),
-    whole(X_FORWARDED_CLIENT_CERT, Identity),
-    start("cert-chain", Identity),
-    start("x-forwarded-tls-client-cert", Identity),
-    start("x-client-cert", Identity),
-    start("x-ssl-client-", Identity),
-    start("ssl-client-", Identity),
-    start("x-amzn-mtls-", Identity),
-    start("cf-client-cert-", Identity),
-    start("x-auth-edge-", Identity),
-    start("x-forwarded-", Forwarding),
-    start("x-original-", Forwarding),
-    start("x-envoy-", Forwarding),
-    whole("forwarded", Forwarding),
-    whole("x-real-ip", Forwarding),
-    whole("true-client-ip", Forwarding),
-    whole("cf-connecting-ip", Forwarding),
-    whole("x-client-ip", Forwarding),
-    whole("x-azure-clientip", Forwarding),
-    whole("x-rewrite-url", Forwarding),
-    whole("x-host", Forwarding),
-    whole("connection", HopByHop),
-    whole("keep-alive", HopByHop),
-    whole("proxy-connection", HopByHop),
-    whole("te", HopByHop),
-    whole("trailer", HopByHop),
-    whole("upgrade", HopByHop),
-    whole("http2-settings", HopByHop),
-    whole("host", FieldClass::Host),
-];
-
-/// The second bytes of known names by their first, as bits: most fields are none of them, and this tells
-/// without looking further.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    reason = "evaluated when this is built, where a fault is an error of the build"
-)]
-const STARTS: [u32; 26] = {
-    let mut starts = [0; 26];
-    let mut index = 0;
-    while index < KNOWN.len() {
-        let name = KNOWN[index].name.as_bytes();
-        starts[(name[0] - b'a') as usize] |= second_bit(name[1]);
-        index += 1;
-    }
-    starts
-};
-
-/// One bit for each letter, and one for all that is no letter.
-const fn second_bit(byte: u8) -> u32 {
-    match byte.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => 1 << letter.wrapping_sub(b'a'),
-        _ => 1 << 26,
-    }
-}
-
-/// Whether some known name starts like this; no name shorter than two bytes is known.
-fn may_be_known(name: &[u8]) -> bool {
-    let [first, second, ..] = name else {
-        return false;
-    };
-    // On nearly every request, and alike in its first two bytes to `connection`.
-    if name.starts_with(b"content-") {
-        return false;
-    }
-    match first.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => {
-            let starts = STARTS.get(usize::from(letter.wrapping_sub(b'a')));
-            starts.is_some_and(|starts| starts & second_bit(*second) != 0)
+/// Every field that does not pass as it came, by the first letter of its name; the first that fits counts.
+fn known(first: u8) -> &'static [Known] {
+    match first {
+        b'c' => {
+            &const {
+                [
+                    whole(CLIENT_CERTIFICATE, Identity),
+                    whole(CLIENT_CERTIFICATE_CA_VERIFIED, Identity),
+                    whole(CNAME_API_KEY, Identity),
+                    whole(CLIENT_CERT, Identity),
+                    whole(CLIENT_CERT_CHAIN, Identity),
+                    start("cert-chain", Identity),
+                    start("cf-client-cert-", Identity),
+                    whole("cf-connecting-ip", Forwarding),
+                    whole("connection", HopByHop),
+                ]
+            }
         }
-        b'0'..=b'9' => false,
-        // A separator, which folding takes away.
-        _ => true,
+        b'f' => &const { [whole("forwarded", Forwarding)] },
+        b'h' => {
+            &const {
+                [
+                    whole("host", FieldClass::Host),
+                    whole("http2-settings", HopByHop),
+                ]
+            }
+        }
+        b'k' => &const { [whole("keep-alive", HopByHop)] },
+        b'p' => &const { [whole("proxy-connection", HopByHop)] },
+        b's' => &const { [start("ssl-client-", Identity)] },
+        b't' => {
+            &const {
+                [
+                    whole("te", HopByHop),
+                    whole("trailer", HopByHop),
+                    whole("true-client-ip", Forwarding),
+                ]
+            }
+        }
+        b'u' => &const { [whole("upgrade", HopByHop)] },
+        b'x' => {
+            &const {
+                [
+                    whole(X_FORWARDED_CLIENT_CERT, Identity),
+                    start("x-forwarded-tls-client-cert", Identity),
+                    start("x-forwarded-", Forwarding),
+                    start("x-envoy-", Forwarding),
+                    start("x-client-cert", Identity),
+                    start("x-ssl-client-", Identity),
+                    start("x-amzn-mtls-", Identity),
+                    start("x-auth-edge-", Identity),
+                    start("x-original-", Forwarding),
+                    whole("x-real-ip", Forwarding),
+                    whole("x-client-ip", Forwarding),
+                    whole("x-azure-clientip", Forwarding),
+                    whole("x-rewrite-url", Forwarding),
+                    whole("x-host", Forwarding),
+                ]
+            }
+        }
+        _ => &[],
     }
 }
 
 /// What the field is, by its name alone; names a configuration adds to R-4 are not known here.
 pub fn classify(name: &[u8]) -> FieldClass {
-    if !may_be_known(name) {
-        return FieldClass::EndToEnd;
-    }
-    let folded = Folded::new(name);
-    let found = KNOWN.iter().find(|known| match known.class {
-        // Origins fold names, connections do not: `keep_alive` belongs to nobody.
-        HopByHop => name.eq_ignore_ascii_case(known.name.as_bytes()),
-        _ => folded.is(known),
+    let head = head(name);
+    let folded = LazyCell::new(|| folded(name));
+    let found = known(head[0]).iter().find(|known| {
+        known.head == head
+            && match known.class {
+                // Origins fold names, connections do not: `keep_alive` belongs to nobody.
+                HopByHop => name.eq_ignore_ascii_case(known.name.as_bytes()),
+                _ => known.is(&folded),
+            }
     });
     found.map_or(FieldClass::EndToEnd, |known| known.class)
 }

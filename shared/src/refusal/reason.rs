@@ -98,8 +98,11 @@ impl Methods {
 
     /// Whether the method is among them.
     pub fn contain(self, method: &[u8]) -> bool {
-        let mut methods = self.allow().as_bytes().split(|byte| *byte == b',');
-        methods.any(|allowed| allowed.trim_ascii_start() == method)
+        match method {
+            b"GET" | b"HEAD" => true,
+            b"OPTIONS" | b"PUT" | b"POST" | b"PATCH" | b"DELETE" => self == Self::Forwarded,
+            _ => false,
+        }
     }
 }
 
@@ -617,6 +620,19 @@ impl From<InvalidHostName> for Reason {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_methods_that_are_served_are_those_that_are_told() {
+        let all = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"];
+        for methods in [Methods::Forwarded, Methods::Read] {
+            let contained = all.iter().filter(|name| methods.contain(name.as_bytes()));
+            let names: std::vec::Vec<_> = contained.copied().collect();
+            assert_eq!(names.join(", "), methods.allow());
+        }
+        for other in ["", "get", "GET, HEAD", " HEAD", "TRACE", "CONNECT"] {
+            assert!(!Methods::Forwarded.contain(other.as_bytes()), "{other}");
+        }
+    }
 
     /// The published codes: one may be added, but one that changes breaks someone's alert.
     #[test]
