@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use crate::exec::{self, Outcome};
 use crate::step::Steps;
 use crate::tools::{Cache, cargo_deny, envoy, nginx, node, pkits};
-use crate::{dist, filter, no_std, repo, wasm_std};
+use crate::{dist, filter, instructions, no_std, repo, wasm_std};
 
 /// An Envoy that shows a client certificate, but not whether it verified it. The 1.38.3 that can be had
 /// comes without a Wasm runtime.
@@ -146,6 +146,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
             );
         }
     }
+    instructions::step(cache, steps);
     let wasm = steps.work("filter", "build the Wasm module", || {
         filter::build_filter(cache)
     });

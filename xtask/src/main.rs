@@ -5,6 +5,7 @@ mod dist;
 mod exec;
 mod filter;
 mod fuzz;
+mod instructions;
 mod linker;
 mod no_std;
 mod repo;
@@ -27,6 +28,9 @@ Commands:
   demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
   test              run every test, natively and in real Envoys
   bench             measure the filter
+  instructions [--check]
+                    count the instructions of a decision, and record them in bench/instructions.txt;
+                    --check compares them with what stands there
   soak [--updates N]
                     change the configuration N times (10000) under load, and see that nothing is lost
                     and no memory either
@@ -63,6 +67,7 @@ enum Task {
     Demo { once: bool },
     Test,
     Bench,
+    Instructions { check: bool },
     Soak { updates: u64 },
     Fuzz(fuzz::Options),
     Ci,
@@ -105,6 +110,12 @@ fn main() -> ExitCode {
         Task::Demo { once } => report(commands::demo(&cache, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
+        Task::Instructions { check: true } => {
+            report(instructions::check(&cache).map(|()| ExitCode::SUCCESS))
+        }
+        Task::Instructions { check: false } => {
+            report(instructions::record(&cache).map(|()| ExitCode::SUCCESS))
+        }
         Task::Soak { updates } => report(commands::soak(&cache, updates)),
         Task::Fuzz(options) => report(fuzz::run(&options)),
         Task::Ci => commands::ci(&cache),
@@ -159,6 +170,9 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         },
         "test" => Task::Test,
         "bench" => Task::Bench,
+        "instructions" => Task::Instructions {
+            check: has("--check"),
+        },
         "fuzz" => Task::Fuzz(fuzz::Options {
             minutes: minutes.take().ok_or("`fuzz` needs `--minutes N`")?,
             target: target.take(),
@@ -213,6 +227,10 @@ mod tests {
             Ok((Task::Demo { once: true }, true))
         );
         assert_eq!(parse_line("docs"), Ok((Task::Docs { check: false }, false)));
+        assert_eq!(
+            parse_line("instructions --check"),
+            Ok((Task::Instructions { check: true }, false))
+        );
         assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod nginx;
 pub(crate) mod node;
 pub(crate) mod pkits;
 pub(crate) mod python;
+pub(crate) mod valgrind;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
