@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod bench;
 pub mod conformance;
 pub mod demo;
 pub mod hosts;
