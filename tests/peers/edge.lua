@@ -21,7 +21,7 @@ local removed = {
   "x-forwarded-client-cert", "x-client-cert", "x-ssl-client-cert", "x-ssl-client-verify",
   "ssl-client-cert", "ssl-client-verify", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
   "forwarded", "x-real-ip", "true-client-ip", "x-original-url", "x-rewrite-url", "x-host",
-  "keep-alive", "te",
+  "x-envoy-external-address", "keep-alive", "te",
 }
 local registered = { ${registered} }
 local origin = "${origin}"

@@ -247,7 +247,6 @@ fn request(host: &str) -> WireRequest {
             "authorization",
             "Basic Y2xpZW50LTE6bm90LWEtcmVhbC1zZWNyZXQ=",
         )
-        .header("x-forwarded-for", "198.51.100.7")
         .body(
             "grant_type=client_credentials&client_id=client-1\
              &audience=https%3A%2F%2Fapi.example.test",
