@@ -33,6 +33,8 @@ pub const EDGE: &str = "Auth Edge, edge";
 pub const HOST: &str = "Auth Edge, host";
 /// A Lua filter that does most of the job.
 pub const LUA: &str = "Lua";
+/// A Lua filter that removes what the edge removes.
+pub const LUA_FAMILIES: &str = "Lua, families";
 /// How many connections are open at once in a measurement of time; each has one request on its way.
 pub const CONNECTIONS: usize = 8;
 /// How the origin's answer ends.
@@ -173,17 +175,31 @@ pub fn with_hosts(pki: &Pki, count: usize) -> Result<Value, PkiError> {
     Ok(config)
 }
 
+/// How a Lua filter removes fields.
+#[derive(Clone, Copy, Debug)]
+pub enum LuaRemoval {
+    /// By a list of names.
+    Names,
+    /// The families of names that the edge removes, in every spelling.
+    Families,
+}
+
 /// The Lua peer, told what the filter's configuration says.
 ///
 /// # Errors
 /// When a certificate of the tests is not there.
-pub fn lua(pki: &Pki) -> Result<String, PkiError> {
+pub fn lua(pki: &Pki, removal: LuaRemoval) -> Result<String, PkiError> {
     let registered = ["self_signed", "self_signed_p384"].map(|name| {
         let thumbprint = pki.get(name).map(|it| thumbprint_hex(it.leaf()));
         thumbprint.map(|hex| format!("[\"{hex}\"] = true"))
     });
     let registered = registered.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let every_spelling = match removal {
+        LuaRemoval::Names => "false",
+        LuaRemoval::Families => "true",
+    };
     Ok(LUA_TEXT
+        .replace("${every_spelling}", every_spelling)
         .replace("${registered}", &registered.join(", "))
         .replace("${origin}", ORIGIN)
         .replace("${api_key}", API_KEY))

@@ -19,7 +19,7 @@ pub struct Amount {
 }
 
 /// Measures the peers, the first of which the others are compared with, and shows for each way medians over
-/// the starts of medians over the rounds; and what each adds as a share of what the peer named `yardstick` does.
+/// the starts of medians over the rounds; and what each adds as a share of what the peers named `yardsticks` do.
 ///
 /// # Errors
 /// When Envoy does not start, or a request is not forwarded.
@@ -28,34 +28,44 @@ pub fn run(
     peers: &[Peer],
     ways: &[Way],
     amount: Amount,
-    yardstick: &str,
+    yardsticks: &[&str],
 ) -> Outcome {
     let mut results = Vec::new();
     for _ in 0..amount.starts {
         results.push(measure(bench, peers, ways, amount)?);
     }
-    let share = format!("of {yardstick}");
+    let shares = yardsticks
+        .iter()
+        .map(|name| format!("{:>17}", format!("of {name}")));
     println!(
-        "{:24} {:16} {:>10} {:>9} {share:>14}   each start",
-        "", "", "us/request", "added us"
+        "{:24} {:16} {:>10} {:>9} {}   each start",
+        "",
+        "",
+        "us/request",
+        "added us",
+        shares.collect::<String>()
     );
-    let yardstick = peers.iter().position(|(name, _)| name == yardstick);
     for (w, way) in ways.iter().enumerate() {
         let of_starts = |peer| -> Vec<f64> {
             let starts = results.iter();
             starts.map(|spent: &Spent| added(&spent[w], peer)).collect()
         };
-        let unit = yardstick.map_or(f64::NAN, |peer| median(&of_starts(peer)));
+        let unit = |name: &&str| {
+            let peer = peers.iter().position(|(peer, _)| peer == name);
+            peer.map_or(f64::NAN, |peer| median(&of_starts(peer)))
+        };
+        let units: Vec<f64> = yardsticks.iter().map(unit).collect();
         for (p, (name, _)) in peers.iter().enumerate() {
             let whole: Vec<f64> = results.iter().map(|spent| median(&spent[w][p])).collect();
             let added = of_starts(p);
             let each: Vec<String> = added.iter().map(|us| format!("{us:.1}")).collect();
+            let added = median(&added);
+            let shares = units.iter().map(|unit| format!("{:17.2}", added / unit));
             println!(
-                "{:24} {name:16} {:10.1} {:9.1} {:14.2}   {}",
+                "{:24} {name:16} {:10.1} {added:9.1} {}   {}",
                 way.name,
                 median(&whole),
-                median(&added),
-                median(&added) / unit,
+                shares.collect::<String>(),
                 each.join(" ")
             );
         }

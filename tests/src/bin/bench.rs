@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use auth_edge_tests::arguments::Arguments;
 use auth_edge_tests::bench::requests::Amount;
 use auth_edge_tests::bench::{
-    BARE, Bench, CONNECTIONS, EDGE, HOST, LUA, Peer, WAYS, connections, lua, memory, requests,
-    with_hosts,
+    BARE, Bench, CONNECTIONS, EDGE, HOST, LUA, LUA_FAMILIES, LuaRemoval, Peer, WAYS, connections,
+    lua, memory, requests, with_hosts,
 };
 use auth_edge_tests::conformance::envoy_config::Filter;
 use auth_edge_tests::hosts::{TOKEN, config, with_ca_signed};
@@ -69,7 +69,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     );
     if has("requests") {
         println!("\nRequests: {starts} starts, each with {warm}");
-        requests::run(&bench, &peers, ways, amount, LUA)?;
+        requests::run(&bench, &peers, ways, amount, &[LUA, LUA_FAMILIES])?;
     }
     if has("connections") {
         connections::run(&bench, &peers, &WAYS[0])?;
@@ -88,7 +88,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             starts: 1,
             ..amount
         };
-        requests::run(&bench, &peers, &WAYS[..1], once, &few)?;
+        requests::run(&bench, &peers, &WAYS[..1], once, &[&few])?;
     }
     if has("memory") {
         memory::run(&bench, &[FEW, MANY], &WAYS[0])?;
@@ -104,7 +104,11 @@ fn peers(arguments: &Arguments, pki: &Pki) -> Result<Vec<Peer>, Box<dyn Error>> 
         (BARE.into(), Filter::None),
         (EDGE.into(), Filter::Inline(by_edge.to_string())),
         (HOST.into(), Filter::Inline(by_host.to_string())),
-        (LUA.into(), Filter::Lua(lua(pki)?)),
+        (LUA.into(), Filter::Lua(lua(pki, LuaRemoval::Names)?)),
+        (
+            LUA_FAMILIES.into(),
+            Filter::Lua(lua(pki, LuaRemoval::Families)?),
+        ),
     ];
     let modules = arguments.value("modules").unwrap_or_default();
     for module in modules.split_terminator(',') {
