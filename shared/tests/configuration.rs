@@ -523,6 +523,25 @@ fn a_field_carries_one_thing() {
 }
 
 #[test]
+fn the_field_that_chooses_the_origin_carries_nothing_else() {
+    let custom = json!({ "certificate": "x-certificate", "encoding": "base64_der", "verdict": "X-Auth_Edge-Origin" });
+    for (pointer, value, path) in [
+        (
+            "/hosts/0/client_ip_header",
+            json!("x-auth-edge-origin"),
+            "hosts[0].client_ip_header",
+        ),
+        (
+            "/hosts/0/certificate_headers",
+            custom,
+            "hosts[0].certificate_headers",
+        ),
+    ] {
+        refused(pointer, value, path, "carries something else already");
+    }
+}
+
+#[test]
 fn a_host_takes_from_the_defaults_what_it_does_not_give() {
     let mut config = good();
     let certificates = config["hosts"][0]

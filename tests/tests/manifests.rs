@@ -77,3 +77,24 @@ fn every_manifest_can_be_read() {
         assert_eq!(Manifests::read(text).unwrap().all().len(), 1);
     }
 }
+
+/// NGINX would ask again, for another path and with the same certificate, because the origin's
+/// answer says so.
+#[test]
+fn nginx_obeys_no_field_of_the_origins_answer() {
+    let location = include_str!("../../deploy/nginx/auth_edge_location.conf");
+    let mut lines = location.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("proxy_ignore_headers "));
+    let ignored: Vec<&str> = ignored
+        .map(|names| names.trim_end_matches(';').split(' ').collect())
+        .unwrap_or_default();
+    for name in [
+        "X-Accel-Redirect",
+        "X-Accel-Limit-Rate",
+        "X-Accel-Charset",
+        "X-Accel-Buffering",
+        "X-Accel-Expires",
+    ] {
+        assert!(ignored.contains(&name), "{name}");
+    }
+}

@@ -2,6 +2,7 @@
 //! several times, and what they cost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_edge::request::{
     ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
@@ -298,6 +299,51 @@ fn a_refused_path_is_verified_once() {
 }
 
 /// A listener that writes only half of what is needed is not the client's fault.
+#[test]
+fn what_another_policy_remembers_pushes_out_nothing_of_the_one_in_force() {
+    let pki = Pki::generate().unwrap();
+    let now = pki.generated_at();
+    let seconds = u64::try_from(now).unwrap();
+    let ca = pki.authority("ca").unwrap();
+    let other = pki.authority("other_ca").unwrap();
+    let (ca_root, other_root) = (base64(ca.der()), base64(other.der()));
+    let until = der::DateTime::from_unix_duration(Duration::from_secs(seconds + 86_400));
+    let until = until.unwrap().to_string();
+    // More than half of what is kept for a host name, and less than all of it.
+    let leaves: Vec<Vec<u8>> = (0..200)
+        .map(|index| leaf(ca, name(&format!("client {index}")), now))
+        .collect();
+    for watches in [false, true] {
+        let mut file = json!({
+            "version": 1,
+            "hosts": [{
+                "custom_domain": "login.example.test",
+                "profile": "generic",
+                "origin": { "host": "origin.example.test" },
+                "client_certificates": { "ca_signed": { "roots": [ca_root] } },
+            }],
+        });
+        if watches {
+            file["hosts"][0]["shadow"] = json!({
+                "until": until,
+                "client_certificates": { "ca_signed": { "roots": [ca_root, other_root] } },
+            });
+        }
+        let file = file.to_string();
+        let mut verdicts = VerdictCache::new();
+        let mut ask_all = || {
+            for leaf in &leaves {
+                let config = config_json::parse(file.as_bytes(), seconds, &|_| None).unwrap();
+                let client = Client::new(config, leaf);
+                assert_eq!(client.ask_with(now, &mut verdicts), None);
+            }
+            verdicts.verifications()
+        };
+        let once = ask_all();
+        assert_eq!(ask_all(), once, "watches: {watches}");
+    }
+}
+
 #[test]
 fn half_of_what_envoy_should_write_is_the_host_programs_fault() {
     let pki = Pki::generate().unwrap();

@@ -450,6 +450,7 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
         ("", Some(header::X_FORWARDED_PROTO)),
         ("", Some(header::X_FORWARDED_HOST)),
         ("", Some(header::CNAME_API_KEY)),
+        ("", Some(header::X_AUTH_EDGE_ORIGIN)),
         // Its value has a grammar of its own (RFC 7239), which a bare address does not follow.
         ("", Some("forwarded")),
         (
