@@ -102,6 +102,7 @@ impl RootContext for Root {
                 ));
                 let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
                 warn_of_doubts(&ProxyWasm, &config, loaded_at);
+                warn_of_shadows(&ProxyWasm, &config, loaded_at);
                 if matches!(program, HostProgram::Envoy) {
                     ProxyWasm.tick_each_second();
                 }
@@ -168,6 +169,19 @@ fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, nanoseconds: u
             "auth_edge: {name}: authorities outside their dates: {authorities_outside_dates}, without a revocation \
              list: {authorities_without_list}; stale revocation lists: {stale_lists}"
         ));
+    }
+}
+
+/// Tells the operator what is not enforced, and what no longer is watched.
+fn warn_of_shadows(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
+    let now = nanoseconds / 1_000_000_000;
+    for (name, shadow) in config.shadows().take(WARNED_HOSTS) {
+        let hours = shadow.until.saturating_sub(now) / 3600;
+        host.log_warning(&if shadow.is_on(now) {
+            format!("auth_edge: {name}: shadow for {hours} hours more, then everything is enforced")
+        } else {
+            format!("auth_edge: {name}: shadow has ended, everything is enforced")
+        });
     }
 }
 

@@ -34,8 +34,39 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct HostIndex(usize);
 
-#[cfg(test)]
+/// One of the certificate policies of a [`Config`]; each has verdicts of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PolicyIndex {
+    host: HostIndex,
+    standing: Standing,
+}
+
+/// Whether a policy is in force on its host, or judged beside the one that is.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+enum Standing {
+    #[default]
+    InForce,
+    Beside,
+}
+
 impl HostIndex {
+    /// The policy that is in force on the host.
+    pub(crate) const fn in_force(self) -> PolicyIndex {
+        PolicyIndex {
+            host: self,
+            standing: Standing::InForce,
+        }
+    }
+
+    /// The policy that is judged beside it.
+    pub(crate) const fn beside(self) -> PolicyIndex {
+        PolicyIndex {
+            host: self,
+            standing: Standing::Beside,
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) const fn nth(index: usize) -> Self {
         Self(index)
     }
@@ -116,6 +147,13 @@ pub struct Shadow {
     pub until: u64,
     /// What is watched.
     pub scope: ShadowScope,
+}
+
+impl Shadow {
+    /// Whether something is still watched at `now`, in seconds since 1970.
+    pub const fn is_on(&self, now: u64) -> bool {
+        now < self.until
+    }
 }
 
 /// What is watched.
@@ -411,6 +449,12 @@ impl Config {
             let doubts = ca_signed.trust.doubts(time);
             (doubts != Doubts::default()).then_some((&host.custom_domain, doubts))
         })
+    }
+
+    /// The custom domains on which something is only watched, or was until a date that has passed.
+    pub fn shadows(&self) -> impl Iterator<Item = (&HostName<'static>, &Shadow)> {
+        let hosts = self.hosts.iter();
+        hosts.filter_map(|host| Some((&host.custom_domain, &**host.shadow.as_ref()?)))
     }
 
     /// Every field that some host sends its origin or reads, with the custom domain that does; a field

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::certificate::{IssuedBy, LeafCert, Validity};
-use crate::config::HostIndex;
+use crate::config::PolicyIndex;
 use crate::trust::{Chain, ListSignatures, PathProblem, TrustSet, Verification};
 use crate::wire::thumbprint::Thumbprint;
 
@@ -16,20 +16,20 @@ pub enum Kind {
     SelfSigned,
 }
 
-/// How many verdicts of each sort are kept for one host name: kinds, paths, and signatures on
+/// How many verdicts of each sort are kept for one certificate policy: kinds, paths, and signatures on
 /// revocation lists; at about 200 bytes each, some 150 KB.
-pub const VERDICTS_PER_HOST: usize = 256;
+pub const VERDICTS_PER_POLICY: usize = 256;
 /// How many verdicts are kept in all, some 6 MB; one more, and all are forgotten.
 pub const VERDICTS: usize = 32 * 1024;
 
-/// Results of signature verifications, bounded for each host name so that no tenant's clients can
-/// push out another's.
+/// Results of signature verifications, bounded for each policy so that no tenant's clients can push out
+/// another's, nor a policy that is only watched those of the one in force.
 ///
 /// Holds only what can be computed again: a decision is the same with and without it. Dates of the
 /// leaf, usages and lists of registered certificates are never cached, they are judged on every request.
 #[derive(Debug, Default)]
 pub struct VerdictCache {
-    hosts: BTreeMap<HostIndex, HostVerdicts>,
+    policies: BTreeMap<PolicyIndex, PolicyVerdicts>,
     held: usize,
     verifications: u64,
     hits: u64,
@@ -51,14 +51,14 @@ struct PathVerdict {
 }
 
 #[derive(Debug, Default)]
-struct HostVerdicts {
+struct PolicyVerdicts {
     kinds: Bounded<Thumbprint, Kind>,
     paths: Bounded<PathKey, PathVerdict>,
     /// By list and key.
     lists: Bounded<(Thumbprint, Thumbprint), bool>,
 }
 
-impl HostVerdicts {
+impl PolicyVerdicts {
     fn len(&self) -> usize {
         let kinds = self.kinds.known.len();
         let paths = self.paths.known.len();
@@ -68,7 +68,7 @@ impl HostVerdicts {
     }
 }
 
-/// At most [`VERDICTS_PER_HOST`] entries; the oldest makes room for a new one.
+/// At most [`VERDICTS_PER_POLICY`] entries; the oldest makes room for a new one.
 #[derive(Debug)]
 struct Bounded<K, V> {
     known: BTreeMap<K, V>,
@@ -93,7 +93,7 @@ impl<K: Copy + Ord, V: Copy> Bounded<K, V> {
         if self.known.insert(key, value).is_some() {
             return;
         }
-        if self.oldest_first.len() >= VERDICTS_PER_HOST
+        if self.oldest_first.len() >= VERDICTS_PER_POLICY
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.known.remove(&oldest);
@@ -125,7 +125,7 @@ impl VerdictCache {
     /// An empty cache.
     pub const fn new() -> Self {
         Self {
-            hosts: BTreeMap::new(),
+            policies: BTreeMap::new(),
             held: 0,
             verifications: 0,
             hits: 0,
@@ -146,7 +146,7 @@ impl VerdictCache {
     ///
     /// The key is the SHA-256 of the leaf alone: neither a presented chain nor a trust set has a
     /// say in whether a certificate verifies under its own key.
-    pub fn kind(&mut self, host: HostIndex, certificate: &LeafCert) -> Kind {
+    pub fn kind(&mut self, policy: PolicyIndex, certificate: &LeafCert) -> Kind {
         if certificate.issued_by() == IssuedBy::Other {
             return Kind::CaSigned;
         }
@@ -162,14 +162,14 @@ impl VerdictCache {
             return kind_of(certificate.is_signed_by_own_key());
         }
         let thumbprint = certificate.thumbprint();
-        let known = self.hosts.get(&host);
+        let known = self.policies.get(&policy);
         if let Some(kind) = known.and_then(|known| known.kinds.get(&thumbprint)) {
             self.hits = self.hits.saturating_add(1);
             return kind;
         }
         self.verifications = self.verifications.saturating_add(1);
         let kind = kind_of(certificate.is_signed_by_own_key());
-        self.keep(host, |known| known.kinds.put(thumbprint, kind));
+        self.keep(policy, |known| known.kinds.put(thumbprint, kind));
         kind
     }
 
@@ -177,12 +177,12 @@ impl VerdictCache {
     /// seconds since 1970; searched for at most once while the answer holds and is remembered.
     pub(crate) fn path(
         &mut self,
-        host: HostIndex,
+        policy: PolicyIndex,
         candidate: Candidate<'_>,
         trust: &TrustSet,
         time: u64,
     ) -> Result<(), PathProblem> {
-        self.verdict(host, candidate, trust, time, |lists| {
+        self.verdict(policy, candidate, trust, time, |lists| {
             trust.verify(
                 candidate.leaf,
                 candidate.presented.certificates(),
@@ -196,7 +196,7 @@ impl VerdictCache {
     /// verified.
     pub(crate) fn revocation(
         &mut self,
-        host: HostIndex,
+        policy: PolicyIndex,
         leaf: &LeafCert,
         trust: &TrustSet,
         time: u64,
@@ -205,14 +205,14 @@ impl VerdictCache {
             leaf,
             presented: Chain::EMPTY,
         };
-        self.verdict(host, candidate, trust, time, |lists| {
+        self.verdict(policy, candidate, trust, time, |lists| {
             trust.check_revocation(leaf, time, lists)
         })
     }
 
     fn verdict(
         &mut self,
-        host: HostIndex,
+        policy: PolicyIndex,
         candidate: Candidate<'_>,
         trust: &TrustSet,
         time: u64,
@@ -223,13 +223,13 @@ impl VerdictCache {
             presented: candidate.presented.digest(),
             trust: trust.digest(),
         };
-        let known = self.hosts.get(&host);
+        let known = self.policies.get(&policy);
         let known = known.and_then(|known| known.paths.get(&key));
         if let Some(known) = known.filter(|known| known.holds.contains(time)) {
             self.hits = self.hits.saturating_add(1);
             return known.result;
         }
-        let done = self.keep(host, |known| {
+        let done = self.keep(policy, |known| {
             let done = verify(&mut known.lists);
             let verdict = PathVerdict {
                 result: done.result,
@@ -243,12 +243,12 @@ impl VerdictCache {
     }
 
     /// Lets `change` change what is kept for the host.
-    fn keep<T>(&mut self, host: HostIndex, change: impl FnOnce(&mut HostVerdicts) -> T) -> T {
+    fn keep<T>(&mut self, policy: PolicyIndex, change: impl FnOnce(&mut PolicyVerdicts) -> T) -> T {
         if self.held >= VERDICTS {
-            self.hosts.clear();
+            self.policies.clear();
             self.held = 0;
         }
-        let known = self.hosts.entry(host).or_default();
+        let known = self.policies.entry(policy).or_default();
         let before = known.len();
         let changed = change(known);
         self.held = self.held.saturating_sub(before).saturating_add(known.len());
@@ -259,12 +259,13 @@ impl VerdictCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HostIndex;
 
     fn thumbprint(index: usize) -> Thumbprint {
         Thumbprint::of(&index.to_be_bytes())
     }
 
-    fn remember(cache: &mut VerdictCache, host: HostIndex, index: usize) {
+    fn remember(cache: &mut VerdictCache, host: PolicyIndex, index: usize) {
         cache.keep(host, |known| {
             known.kinds.put(thumbprint(index), Kind::SelfSigned);
         });
@@ -273,27 +274,30 @@ mod tests {
     #[test]
     fn the_oldest_verdict_of_a_host_makes_room_for_its_newest() {
         let mut cache = VerdictCache::new();
-        let host = HostIndex::default();
-        for index in 0..=VERDICTS_PER_HOST {
+        let host = PolicyIndex::default();
+        for index in 0..=VERDICTS_PER_POLICY {
             remember(&mut cache, host, index);
         }
-        let known = &cache.hosts[&host].kinds;
-        assert_eq!(cache.held, VERDICTS_PER_HOST);
-        assert_eq!(known.known.len(), VERDICTS_PER_HOST);
-        assert_eq!(known.oldest_first.len(), VERDICTS_PER_HOST);
+        let known = &cache.policies[&host].kinds;
+        assert_eq!(cache.held, VERDICTS_PER_POLICY);
+        assert_eq!(known.known.len(), VERDICTS_PER_POLICY);
+        assert_eq!(known.oldest_first.len(), VERDICTS_PER_POLICY);
         assert_eq!(known.get(&thumbprint(0)), None);
-        assert!(known.get(&thumbprint(VERDICTS_PER_HOST)).is_some());
+        assert!(known.get(&thumbprint(VERDICTS_PER_POLICY)).is_some());
     }
 
     #[test]
     fn a_verdict_that_is_replaced_takes_no_more_room() {
         let mut cache = VerdictCache::new();
         for _ in 0..3 {
-            remember(&mut cache, HostIndex::default(), 1);
+            remember(&mut cache, PolicyIndex::default(), 1);
         }
         assert_eq!(cache.held, 1);
         assert_eq!(
-            cache.hosts[&HostIndex::default()].kinds.oldest_first.len(),
+            cache.policies[&PolicyIndex::default()]
+                .kinds
+                .oldest_first
+                .len(),
             1
         );
     }
@@ -302,8 +306,8 @@ mod tests {
     fn all_hosts_together_hold_no_more_than_the_bound() {
         let mut cache = VerdictCache::new();
         for index in 0..=VERDICTS {
-            remember(&mut cache, HostIndex::nth(index / 200), index);
-            let held: usize = cache.hosts.values().map(HostVerdicts::len).sum();
+            remember(&mut cache, HostIndex::nth(index / 200).in_force(), index);
+            let held: usize = cache.policies.values().map(PolicyVerdicts::len).sum();
             assert_eq!(cache.held, held);
             if index % 1000 == 0 {
                 assert!(held <= VERDICTS);

@@ -499,6 +499,12 @@ fn a_field_carries_one_thing() {
             "carries something else already",
         );
     }
+    refused(
+        at,
+        custom("x-envoy-retry-on"),
+        "hosts[0].certificate_headers",
+        "tells where a request came from",
+    );
     let path = "hosts[0].certificate_headers.certificate";
     for wrong in ["authorization", "content-length", "host", "a b", ""] {
         refused(

@@ -5,7 +5,7 @@ use alloc::borrow::{Cow, ToOwned};
 use super::presented::Presented;
 use crate::certificate::{Authority, CriticalExtensions, LeafCert, Usage, Version};
 use crate::config::{
-    CaSignedPolicy, CertificatePolicy, Host, HostIndex, SelfSignedPolicy, VerifiedBy,
+    CaSignedPolicy, CertificatePolicy, Host, PolicyIndex, SelfSignedPolicy, VerifiedBy,
 };
 use crate::edits::Value;
 use crate::refusal::{Reason, TooLarge, UsageProblem};
@@ -26,7 +26,7 @@ pub(super) enum Client<'a> {
 pub(super) fn judge(
     presented: &Presented<'_>,
     policy: &CertificatePolicy,
-    index: HostIndex,
+    index: PolicyIndex,
     now: u64,
     verdicts: &mut VerdictCache,
 ) -> Result<Kind, Reason> {
@@ -132,7 +132,7 @@ fn within_validity(leaf: &LeafCert, now: u64) -> u64 {
 fn check_path(
     presented: &Presented<'_>,
     policy: &CaSignedPolicy,
-    index: HostIndex,
+    index: PolicyIndex,
     time: u64,
     verdicts: &mut VerdictCache,
 ) -> Result<(), Reason> {

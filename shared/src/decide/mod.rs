@@ -185,16 +185,21 @@ fn decision_on<'a>(
             target.endpoint(host).ok()
         }
     };
-    let client = match (place.presence, endpoint, place.tls) {
-        // What would be refused already is not asked who it is: it is forwarded without a certificate.
-        (Some(presence), Some(endpoint), Some(tls)) if watched.found_nothing() => {
+    // On the alias also where the path is not listed and that is only watched.
+    let is_asked = endpoint.is_some() || surface == Surface::MtlsAlias;
+    let client = match (place.presence, place.tls) {
+        (Some(presence), Some(tls)) if is_asked => {
             let of_class = |failure| Failure {
-                class: endpoint.class,
+                class: endpoint.map_or(EndpointClass::Other, |endpoint| endpoint.class),
                 ..failure
             };
             let judged = client(place, presence, tls, request, now, verdicts, &mut watched);
+            // What cannot be read is refused whatever else was found and only watched.
             let judged = watched.pass(judged.map_err(of_class))?;
-            judged.unwrap_or(Client::Anonymous)
+            match judged {
+                Some(client) if watched.lets_tell() => client,
+                Some(_) | None => Client::Anonymous,
+            }
         }
         _ => Client::Anonymous,
     };
@@ -228,11 +233,11 @@ fn client<'a>(
         thumbprint,
         ..reason.into()
     };
-    let mut judge = |policy| client::judge(&presented, policy, place.index, now, verdicts);
-    let kind = judge(&host.certificates).map_err(of_certificate)?;
+    let mut judge = |policy, index| client::judge(&presented, policy, index, now, verdicts);
+    let kind = judge(&host.certificates, place.index.in_force()).map_err(of_certificate)?;
     let header = client::header_value(&presented, host).map_err(of_certificate)?;
     if let Some(candidate) = watched.candidate()
-        && let Err(reason) = judge(candidate)
+        && let Err(reason) = judge(candidate, place.index.beside())
     {
         watched.find(of_certificate(reason));
     }

@@ -14,7 +14,7 @@ pub(super) struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// What the host watches at `now`, in seconds since 1970.
     pub(super) fn new(host: &'a Host, now: u64) -> Self {
-        let shadow = host.shadow.as_ref().filter(|shadow| now < shadow.until);
+        let shadow = host.shadow.as_ref().filter(|shadow| shadow.is_on(now));
         Self {
             scope: shadow.map(|shadow| &shadow.scope),
             found: None,
@@ -62,9 +62,9 @@ impl<'a> Watched<'a> {
         self.found.get_or_insert(failure);
     }
 
-    /// Whether nothing would have refused the request so far.
-    pub(super) const fn found_nothing(&self) -> bool {
-        self.found.is_none()
+    /// Whether the origin may be told of the client: unless something in force would have refused it.
+    pub(super) const fn lets_tell(&self) -> bool {
+        self.found.is_none() || matches!(self.scope, Some(ShadowScope::Candidate(_)))
     }
 
     /// What would have refused the request.

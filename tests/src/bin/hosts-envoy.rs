@@ -70,6 +70,7 @@ const TESTS: &[(&str, Test)] = tests! {
     updates:
         a_new_configuration_applies_to_the_next_request_of_an_open_connection,
         a_refused_configuration_leaves_the_former_in_force,
+        a_refused_first_configuration_closes_and_shows,
         a_revocation_list_counts_from_the_next_request_of_an_open_connection,
         a_removed_root_refuses_the_next_request_of_an_open_connection;
     load:

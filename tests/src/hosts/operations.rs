@@ -13,8 +13,8 @@ const REFUSALS: &str = include_str!("../../../docs/refusals.md");
 
 /// How the name of a metric begins: those of Envoy, and those of the filter.
 const BEGINNINGS: [&str; 2] = ["envoy_", "auth_edge_"];
-/// How the names of the counters of refusals begin; what follows is the code.
-const REFUSED: &str = "auth_edge_refused_";
+/// How the names of the counters of refusals begin, and of what is only watched; what follows is the code.
+const BY_CODE: [&str; 2] = ["auth_edge_refused_", "auth_edge_shadow_"];
 
 /// What Envoy shows to Prometheus: the names of metrics, and those of their labels.
 #[derive(Default)]
@@ -92,7 +92,8 @@ fn every_counter_is_told_of(shown: &Shown) -> Result<(), Box<dyn Error>> {
         .iter()
         .filter(|it| it.starts_with("auth_edge_"))
     {
-        let known = match name.strip_prefix(REFUSED) {
+        let code = BY_CODE.iter().find_map(|start| name.strip_prefix(start));
+        let known = match code {
             Some(code) => REFUSALS.contains(&format!("`{code}`")),
             None => told.contains(name.as_str()),
         };

@@ -57,7 +57,11 @@ pub fn what_is_only_watched_is_logged_counted_and_forwarded(stage: &Stage) -> Ou
         ensure(poll::until(SOON, counted).is_some(), || {
             format!("`{name}` or `forwarded` did not become 2")
         })?;
-        let lines = watched_lines(&envoy.log());
+        let log = envoy.log();
+        ensure(log.contains("shadow for 2"), || {
+            "no word of it at load".into()
+        })?;
+        let lines = watched_lines(&log);
         ensure(lines.len() == 2, || {
             format!("two lines expected: {lines:?}")
         })?;

@@ -81,6 +81,22 @@ pub fn a_refused_configuration_leaves_the_former_in_force(stage: &Stage) -> Outc
     Ok(())
 }
 
+/// An Envoy that has never had a good configuration answers nothing but 500, and the metric that the alert
+/// looks at tells.
+pub fn a_refused_first_configuration_closes_and_shows(stage: &Stage) -> Outcome {
+    let files = Files::new(stage)?;
+    let mut bad = config(&stage.pki)?;
+    bad["hosts"][0]["origin"]["host"] = json!("http://origin.example.test");
+    files.put(stage, &bad)?;
+    let envoy = files.start(stage)?;
+    let mut client = Client::open(&envoy, SHIPPED, stage.options(ALIAS), Protocol::Http1)?;
+    let status = client.send(&request())?.status;
+    ensure(status == 500, || format!("expected 500, found {status}"))?;
+    let taken = discovery(&envoy, ".update_success")?;
+    ensure(taken == 0, || format!("{taken} configurations were taken"))?;
+    files.update(stage, &config(&stage.pki)?, &envoy, ".update_success")
+}
+
 /// A revocation list counts from the next request on, also for a certificate whose path was verified
 /// before, and so does its release.
 pub fn a_revocation_list_counts_from_the_next_request_of_an_open_connection(

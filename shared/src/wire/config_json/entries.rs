@@ -61,6 +61,10 @@ macro_rules! settings {
                 active: Option<bool>,
                 /// Answers to ACME challenges (RFC 8555 section 8.3): the key authorization for each token.
                 acme_challenges: Option<AcmeChallenges>,
+                /// Whether requests are refused, or only watched for what would be refused; `enforce` unless given.
+                mode: Option<Mode>,
+                /// What is only watched, and until when.
+                shadow: Option<ShadowEntry>,
                 $($(#[doc = $doc])* $member: Option<$type>,)*
             }
         }
@@ -105,10 +109,6 @@ settings! {
     tls: TlsName,
     /// What the host program is known to do about TLS 1.2, for `tls`: `fapi`.
     tls12: Tls12Name,
-    /// Whether requests are refused, or only watched for what would be refused; `enforce` unless given.
-    mode: Mode,
-    /// What is only watched, and until when.
-    shadow: Arc<ShadowEntry>,
 }
 
 choice! {

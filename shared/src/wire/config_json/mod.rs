@@ -154,7 +154,7 @@ impl Context<'_> {
             Some(ProfileName::Auth0) | None => Profile::Auth0,
         };
         let host = Host {
-            shadow: self.shadow(&settings, &certificates)?,
+            shadow: self.shadow(entry, &certificates)?,
             tenant: tenant(entry, &settings)?,
             origin: Origin {
                 authority: entry.origin.host.0.0.clone(),
@@ -211,12 +211,12 @@ impl Context<'_> {
     /// what is only watched, and until when.
     fn shadow(
         &self,
-        settings: &Settings,
+        host: &HostEntry,
         live: &CertificatePolicy,
     ) -> Result<Option<Arc<Shadow>>, ConfigError> {
         let at = |member: &str, problem: &str| Err(ConfigError::new(member, problem));
-        let Some(entry) = &settings.shadow else {
-            return match settings.mode {
+        let Some(entry) = &host.shadow else {
+            return match host.mode {
                 Some(Mode::Shadow) => at(
                     ".shadow",
                     "found nothing although `mode` is `shadow`, expected until when",
@@ -235,7 +235,7 @@ impl Context<'_> {
             Some(Mode::Shadow) => PathList::Watched,
             Some(Mode::Enforce) | None => PathList::Enforced,
         };
-        let scope = match (settings.mode, &entry.client_certificates) {
+        let scope = match (host.mode, &entry.client_certificates) {
             (Some(Mode::Shadow), None) => ShadowScope::Refusals(path_list),
             (Some(Mode::Shadow), Some(_)) => {
                 return at(
@@ -467,6 +467,13 @@ fn check_fields_differ(host: &Host) -> Result<(), ConfigError> {
         if earlier.any(|other| header::folds_to_same(other.as_bytes(), name.as_bytes())) {
             let problem = format!(
                 "found `{name}`, which carries something else already, expected another field"
+            );
+            return Err(ConfigError::new(path, problem));
+        }
+        let is_forwarding = header::classify(name.as_bytes()) == FieldClass::Forwarding;
+        if is_forwarding && [".tenant_header", ".certificate_headers"].contains(path) {
+            let problem = format!(
+                "found `{name}`, which tells where a request came from, expected another field"
             );
             return Err(ConfigError::new(path, problem));
         }
