@@ -231,6 +231,16 @@ fn fields_are_removed_first_and_then_set() {
 }
 
 #[test]
+fn a_secret_is_set_whatever_a_client_sent() {
+    let guessed = forwarded().with_fields(&[("cname-api-key", "test-only-api-key")]);
+    let (_, told) = guessed.run();
+    assert!(
+        told.contains(&"set cname-api-key=test-only-api-key".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_field_that_stands_already_is_left_alone_when_it_is_the_only_one() {
     const SET: &str = "set x-forwarded-proto=https";
     for (fields, is_set) in [
