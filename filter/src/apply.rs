@@ -19,17 +19,19 @@ pub(crate) enum Outcome {
     Answered,
 }
 
-/// Carries the decision out; `id` names the request in logs and answers.
+/// Carries the decision out; `id` names the request in logs and answers, and `edit` makes the client's request
+/// the origin's, which each host program has its own way for.
 pub(crate) fn apply(
     host: &impl Host,
     counters: &Counters,
     request: &Request<'_>,
     decision: Decision<'_>,
     id: fmt::Arguments<'_>,
+    edit: &dyn Fn(&Edits<'_>),
 ) -> Outcome {
     match decision {
         Decision::Forward(edits) => {
-            edit(host, request, &edits);
+            edit(&edits);
             counters.add_forwarded();
             counters.add_identity_claims(edits.identity_claims);
             watched(host, counters, request, edits.shadow, id);
@@ -48,7 +50,7 @@ pub(crate) fn apply(
 }
 
 /// Tells of a forwarded request what would have refused it.
-pub(crate) fn watched(
+fn watched(
     host: &impl Host,
     counters: &Counters,
     request: &Request<'_>,
@@ -61,8 +63,8 @@ pub(crate) fn watched(
     }
 }
 
-/// Makes the client's request the origin's.
-fn edit(host: &impl Host, request: &Request<'_>, edits: &Edits<'_>) {
+/// Makes the client's request the origin's, field by field.
+pub(crate) fn edit(host: &impl Host, request: &Request<'_>, edits: &Edits<'_>) {
     for (index, (name, _)) in request.fields.iter().enumerate() {
         let is_replaced = || {
             let mut set = edits.set.iter();
@@ -91,7 +93,7 @@ fn stands(request: &Request<'_>, name: &str, value: &str) -> bool {
 }
 
 /// Refuses the request, with an answer, a counter and a log line.
-pub(crate) fn refuse(
+fn refuse(
     host: &impl Host,
     counters: &Counters,
     request: &Request<'_>,
@@ -105,7 +107,7 @@ pub(crate) fn refuse(
 }
 
 /// Answers in the origin's place.
-pub(crate) fn answer(host: &impl Host, reply: &Reply) {
+fn answer(host: &impl Host, reply: &Reply) {
     let headers = reply
         .headers
         .iter()

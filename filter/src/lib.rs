@@ -38,6 +38,7 @@ mod tests;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use auth_edge::edits::Edits;
 use auth_edge::request::Request;
 use auth_edge::trust::Doubts;
 use auth_edge::verdict::VerdictCache;
@@ -58,6 +59,8 @@ mod entry {
         proxy_wasm::set_root_context(|_| Box::new(crate::Root::default()));
     }}
 }
+
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// One configuration of the filter in one VM.
 #[derive(Default)]
@@ -94,15 +97,17 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
-        match load(&ProxyWasm) {
+        // Without a clock nothing is only watched, and no request is served either.
+        let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
+        let now = loaded_at / NANOSECONDS_PER_SECOND;
+        match load(&ProxyWasm, now) {
             Ok((config, program, digest)) => {
                 let hosts = config.len();
                 ProxyWasm.log_info(&format!(
                     "auth_edge: configuration sha256 {digest} in force, custom domains: {hosts}"
                 ));
-                let loaded_at = ProxyWasm.now_nanoseconds().unwrap_or_default();
-                warn_of_doubts(&ProxyWasm, &config, loaded_at);
-                warn_of_shadows(&ProxyWasm, &config, loaded_at);
+                warn_of_doubts(&ProxyWasm, &config, now);
+                warn_of_shadows(&ProxyWasm, &config, now);
                 if matches!(program, HostProgram::Envoy) {
                     ProxyWasm.tick_each_second();
                 }
@@ -142,11 +147,9 @@ impl RootContext for Root {
 ///
 /// The latter is read here and not when the VM starts, which NGINX tells once, though it starts a new VM
 /// after each panic.
-fn load(host: &impl crate::host::Host) -> Result<(Config, HostProgram, String), String> {
+fn load(host: &impl crate::host::Host, now: u64) -> Result<(Config, HostProgram, String), String> {
     let program = HostProgram::of(&host.vm_configuration())?;
     let json = program.configuration(host)?;
-    // Without a clock nothing is only watched, and no request is served either.
-    let now = host.now_nanoseconds().unwrap_or_default() / 1_000_000_000;
     let config = config_json::parse(&json, now, &|name| host.secret(name));
     let config = config.map_err(|error| error.to_string())?;
     program.check(&config)?;
@@ -157,9 +160,8 @@ fn load(host: &impl crate::host::Host) -> Result<(Config, HostProgram, String), 
 const WARNED_HOSTS: usize = 10;
 
 /// Tells the operator what clients would otherwise be the first to notice.
-fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
-    let seconds = nanoseconds / 1_000_000_000;
-    for (name, doubts) in config.doubts(seconds).take(WARNED_HOSTS) {
+fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, now: u64) {
+    for (name, doubts) in config.doubts(now).take(WARNED_HOSTS) {
         let Doubts {
             authorities_outside_dates,
             authorities_without_list,
@@ -173,8 +175,7 @@ fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, nanoseconds: u
 }
 
 /// Tells the operator what is not enforced, and what no longer is watched.
-fn warn_of_shadows(host: &impl crate::host::Host, config: &Config, nanoseconds: u64) {
-    let now = nanoseconds / 1_000_000_000;
+fn warn_of_shadows(host: &impl crate::host::Host, config: &Config, now: u64) {
     for (name, shadow) in config.shadows().take(WARNED_HOSTS) {
         let hours = shadow.until.saturating_sub(now) / 3600;
         host.log_warning(&if shadow.is_on(now) {
@@ -194,7 +195,7 @@ impl Edge {
         verdicts: &mut VerdictCache,
     ) -> Decision<'a> {
         let (verified, remembered) = (verdicts.verifications(), verdicts.hits());
-        let now = now_nanoseconds / 1_000_000_000;
+        let now = now_nanoseconds / NANOSECONDS_PER_SECOND;
         let decision = decide(request, &self.config, now, verdicts);
         let verified = verdicts.verifications().saturating_sub(verified);
         let remembered = verdicts.hits().saturating_sub(remembered);
@@ -215,6 +216,24 @@ struct Stream {
     context_id: u32,
 }
 
+impl Stream {
+    /// Decides, and carries the decision out; what is known besides the request is the time in nanoseconds
+    /// since 1970, and the host program's name for the connection.
+    fn settle(
+        &self,
+        request: &Request<'_>,
+        (now_nanoseconds, connection_id): (u64, u64),
+        verdicts: &mut VerdictCache,
+        edit: &dyn Fn(&Edits<'_>),
+    ) -> Outcome {
+        let edge = &*self.edge;
+        let decision = edge.judge(request, now_nanoseconds, verdicts);
+        let loaded_at = edge.loaded_at;
+        let id = format_args!("{loaded_at:x}-{connection_id}-{}", self.context_id);
+        apply::apply(&ProxyWasm, &edge.counters, request, decision, id, edit)
+    }
+}
+
 impl Context for Stream {}
 
 impl HttpContext for Stream {
@@ -226,23 +245,19 @@ impl HttpContext for Stream {
                 let seen = gather::gather(&ProxyWasm, &mut state.connections);
                 let section = seen.section();
                 let request = seen.request(section.as_ref());
-                let decision = edge.judge(&request, seen.now_nanoseconds, &mut state.verdicts);
-                let id = format_args!(
-                    "{:x}-{}-{}",
-                    edge.loaded_at, seen.connection_id, self.context_id
-                );
-                apply::apply(&ProxyWasm, &edge.counters, &request, decision, id)
+                let known = (seen.now_nanoseconds, seen.connection_id);
+                self.settle(&request, known, &mut state.verdicts, &|edits| {
+                    apply::edit(&ProxyWasm, &request, edits);
+                })
             }
             HostProgram::Nginx(replaced) => {
                 let seen = nginx::gather(&ProxyWasm, &mut state.connections, count);
                 let section = seen.section();
                 let request = seen.request(section.as_ref(), replaced);
-                let decision = edge.judge(&request, seen.now_nanoseconds, &mut state.verdicts);
-                let id = format_args!(
-                    "{:x}-{}-{}",
-                    edge.loaded_at, seen.connection_id, self.context_id
-                );
-                let outcome = nginx::apply(&ProxyWasm, &edge.counters, &request, decision, id);
+                let known = (seen.now_nanoseconds, seen.connection_id);
+                let outcome = self.settle(&request, known, &mut state.verdicts, &|edits| {
+                    nginx::edit(&ProxyWasm, edits);
+                });
                 // NGINX ticks in an instance of the module that sees no requests.
                 edge.counters.tell(&ProxyWasm);
                 outcome

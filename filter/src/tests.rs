@@ -10,7 +10,7 @@ use auth_edge::request::{ClientCertificate, HostVerdict, MissingFact, Transport}
 use auth_edge::wire::config_json;
 use auth_edge::{Config, decide};
 
-use crate::apply::{Outcome, apply};
+use crate::apply::{Outcome, apply, edit};
 use crate::connections::Connections;
 use crate::gather::{Seen, gather};
 use crate::host::{Counters, Host, Property};
@@ -106,7 +106,16 @@ impl Fake {
         let mut verdicts = Default::default();
         let now = seen.now_nanoseconds / 1_000_000_000;
         let decision = decide(&request, &config, now, &mut verdicts);
-        let outcome = apply(self, &counters, &request, decision, format_args!("id-1"));
+        let outcome = apply(
+            self,
+            &counters,
+            &request,
+            decision,
+            format_args!("id-1"),
+            &|edits| {
+                edit(self, &request, edits);
+            },
+        );
         (outcome, self.told.take())
     }
 }

@@ -444,9 +444,16 @@ impl Config {
     /// The custom domains whose trust is in doubt at `time`, in seconds since 1970: what a host program warns
     /// of when it loads a configuration.
     pub fn doubts(&self, time: u64) -> impl Iterator<Item = (&HostName<'static>, Doubts)> {
+        // Thousands of hosts can share the policy of the defaults, which is gone through once.
+        let mut last: Option<(&Arc<CertificatePolicy>, Doubts)> = None;
         self.hosts.iter().filter_map(move |host| {
-            let ca_signed = host.certificates.ca_signed.as_ref()?;
-            let doubts = ca_signed.trust.doubts(time);
+            let policy = &host.certificates;
+            let known = last.filter(|(last, _)| Arc::ptr_eq(last, policy));
+            let (_, doubts) = *last.insert(known.unwrap_or_else(|| {
+                let ca_signed = policy.ca_signed.as_ref();
+                let doubts = ca_signed.map(|ca_signed| ca_signed.trust.doubts(time));
+                (policy, doubts.unwrap_or_default())
+            }));
             (doubts != Doubts::default()).then_some((&host.custom_domain, doubts))
         })
     }

@@ -108,7 +108,7 @@ impl<'a> SetFields<'a> {
     }
 
     /// The fields in the order they were set, each name once.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
         self.fields
             .iter()
             .flatten()

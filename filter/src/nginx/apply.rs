@@ -1,47 +1,20 @@
-//! A decision of the core, carried out in NGINX.
+//! A decision of the core to forward, carried out in NGINX.
 
-use std::fmt;
+use auth_edge::edits::Edits;
 
-use auth_edge::Decision;
-use auth_edge::request::Request;
-
-use crate::apply::{Outcome, answer, refuse, watched};
-use crate::host::{Counters, Host};
+use crate::host::Host;
 
 /// The variable that holds the authority of the origin.
 const AUTHORITY: &str = "auth_edge_authority";
 
-/// Carries the decision out; `id` names the request in logs and answers.
-pub(crate) fn apply(
-    host: &impl Host,
-    counters: &Counters,
-    request: &Request<'_>,
-    decision: Decision<'_>,
-    id: fmt::Arguments<'_>,
-) -> Outcome {
-    match decision {
-        Decision::Forward(edits) => {
-            // What is to be removed is what `proxy_set_header` replaces: the core saw to that.
-            for (name, value) in edits.set.iter() {
-                host.set_nginx_variable(&variable_of(name), value.as_str());
-            }
-            // Last: without it NGINX has no origin to go to.
-            host.set_nginx_variable(AUTHORITY, edits.authority);
-            counters.add_forwarded();
-            counters.add_identity_claims(edits.identity_claims);
-            watched(host, counters, request, edits.shadow, id);
-            Outcome::Forwarded
-        }
-        Decision::Respond(reply) => {
-            answer(host, &reply);
-            counters.add_answered();
-            Outcome::Answered
-        }
-        Decision::Refuse(refusal) => {
-            refuse(host, counters, request, refusal, &id.to_string());
-            Outcome::Answered
-        }
+/// Makes the client's request the origin's: what is to be removed is what `proxy_set_header` replaces, which
+/// the core saw to.
+pub(crate) fn edit(host: &impl Host, edits: &Edits<'_>) {
+    for (name, value) in edits.set.iter() {
+        host.set_nginx_variable(&variable_of(name), value.as_str());
     }
+    // Last: without it NGINX has no origin to go to.
+    host.set_nginx_variable(AUTHORITY, edits.authority);
 }
 
 /// The variable that `proxy_set_header` gives to the field: hyphens as `_`, and underscores as `__`, so that

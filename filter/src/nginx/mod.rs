@@ -10,7 +10,7 @@ mod gather;
 use auth_edge::Config;
 use auth_edge::header::{REPLACED_BY_NAME, WRITTEN_BY_HOST_PROGRAM};
 
-pub(crate) use self::apply::apply;
+pub(crate) use self::apply::edit;
 pub(crate) use self::gather::gather;
 use crate::host::Host;
 

@@ -306,7 +306,8 @@ impl TrustSet {
                 ..Doubts::default()
             };
         };
-        let is_listed = |it: &&Facts| revocation.issuers().any(|issuer| issuer == it.subject);
+        let issuers: BTreeSet<&[u8]> = revocation.issuers().collect();
+        let is_listed = |it: &&Facts| issuers.contains(&*it.subject);
         Doubts {
             authorities_outside_dates,
             authorities_without_list: self.authorities().filter(|it| !is_listed(it)).count(),
