@@ -149,15 +149,7 @@ fn same(
         .map(|name| (name.clone(), SET.into()))
         .collect();
     variables.insert("auth_edge_authority".into(), ORIGIN.into());
-    let elements: Vec<Element> = read
-        .fields
-        .iter()
-        .map(|(name, value)| Element {
-            name: name.clone(),
-            value: value.clone(),
-            is_hashed: true,
-        })
-        .collect();
+    let elements = Element::list(&read.fields);
     let expected = upstream::request(read, &elements, &variables, shipped)?;
     differ("target", &expected.target, &found.target)?;
     let (shown, sent): (Fields, Fields) = lower(&found.headers)

@@ -138,6 +138,18 @@ pub struct Element {
     pub is_hashed: bool,
 }
 
+impl Element {
+    /// The list as it is when nothing was removed from it yet.
+    pub fn list(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<Self> {
+        let element = |(name, value): &(Vec<u8>, Vec<u8>)| Self {
+            name: name.clone(),
+            value: value.clone(),
+            is_hashed: true,
+        };
+        fields.iter().map(element).collect()
+    }
+}
+
 /// What a module made of a request.
 #[derive(Clone, Debug)]
 pub enum Made {
@@ -243,15 +255,7 @@ impl Worker {
         let count = i32::try_from(request.fields.len())?;
         let body = request.body.as_ref().map(Vec::len);
         let state = self.store.data_mut();
-        state.elements = request
-            .fields
-            .iter()
-            .map(|(name, value)| Element {
-                name: name.clone(),
-                value: value.clone(),
-                is_hashed: true,
-            })
-            .collect();
+        state.elements = Element::list(&request.fields);
         state.request = Some(request);
         state.set.clear();
         state.answer = None;
