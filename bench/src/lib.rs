@@ -6,7 +6,8 @@
 use std::cell::RefCell;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, ServerName, ShownChain, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -37,8 +38,10 @@ impl Case {
         let leaf = STANDARD.decode(json["leaf"].as_str()?).ok()?;
         let config = json["config"].to_string();
         Some(Self {
-            config: config_json::parse(config.as_bytes(), 0, &|_| Some("test-only-api-key".into()))
-                .ok()?,
+            config: config_json::parse(config.as_bytes(), 0, &|_: &str| {
+                Some("test-only-api-key".into())
+            })
+            .ok()?,
             now: json["now"].as_u64()?,
             connection: connection(&leaf),
             leaf,
@@ -90,6 +93,7 @@ fn forwards(
         peer: [198, 51, 100, 7].into(),
         connection: Ok(connection),
         removal: Removal::Any,
+        acme_answer: None,
     };
     matches!(decide(&request, config, now, known), Decision::Forward(_))
 }
@@ -99,7 +103,8 @@ fn connection(leaf: &[u8]) -> Connection {
     Connection::new(Transport::Tls(Box::new(Tls {
         version: TlsVersion::Tls13,
         cipher_suite: None,
-        server_name: Some(ALIAS.into()),
+        server_name: ServerName::Sent(ALIAS.into()),
+        presented_chain: ShownChain::NotShown,
         client_certificate: ClientCertificate::from_der(leaf.to_vec(), HostVerdict::Unavailable),
     })))
 }

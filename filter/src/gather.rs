@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
+use auth_edge::connections::Connections;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, MissingFact, Removal, Request, Tls, TlsVersion,
-    Transport,
+    ClientCertificate, Connection, HostVerdict, MissingFact, Removal, Request, ShownChain, Tls,
+    TlsVersion, Transport,
 };
 use auth_edge::wire::thumbprint::Thumbprint;
 
-use crate::connections::Connections;
 use crate::host::{Host, Property};
 use crate::section::Section;
 
@@ -25,7 +25,7 @@ pub(crate) struct Seen {
 }
 
 /// Asks the host program for everything a decision needs.
-pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
+pub(crate) fn gather(host: &impl Host, connections: &mut Connections<u64>) -> Seen {
     let section = host.request_section();
     let now = host.now_nanoseconds();
     let id = host.property(Property::ConnectionId).and_then(|bytes| {
@@ -42,7 +42,7 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections) -> Seen {
         (_, None, _, _) => Err(MissingFact::Clock),
         (_, _, None, _) => Err(MissingFact::ConnectionId),
         (_, _, _, None) => Err(MissingFact::PeerAddress),
-        (Some(_), Some(_), Some(id), Some(_)) => Ok(connections.get(id, || connection(host))),
+        (Some(_), Some(_), Some(id), Some(_)) => Ok(connections.get(&id, || connection(host))),
     };
     Seen {
         section: section.unwrap_or_default(),
@@ -75,6 +75,7 @@ impl Seen {
                 None => Err(MissingFact::Fields),
             },
             removal: Removal::Any,
+            acme_answer: None,
         }
     }
 }
@@ -89,8 +90,10 @@ fn connection(host: &impl Host) -> Connection {
             server_name: host
                 .property(Property::ServerName)
                 .filter(|name| !name.is_empty())
-                .map(|name| String::from_utf8_lossy(&name).into_owned()),
+                .map(|name| String::from_utf8_lossy(&name).into_owned())
+                .into(),
             client_certificate: client_certificate(host),
+            presented_chain: ShownChain::NotShown,
         })),
         _ => Transport::Plain,
     })

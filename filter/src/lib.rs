@@ -27,7 +27,6 @@
 )]
 
 mod apply;
-mod connections;
 mod gather;
 mod host;
 mod nginx;
@@ -38,6 +37,7 @@ mod tests;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use auth_edge::connections::Connections;
 use auth_edge::edits::Edits;
 use auth_edge::request::Request;
 use auth_edge::trust::Doubts;
@@ -49,7 +49,6 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::apply::Outcome;
-use crate::connections::Connections;
 use crate::host::{Counters, Host as _, ProxyWasm};
 use crate::nginx::HostProgram;
 
@@ -86,11 +85,23 @@ impl Drop for Edge {
     }
 }
 
+/// How many connections are remembered: 6 MB a worker thread, 80 MB at worst.
+const REMEMBERED: usize = 1024;
+
 /// Caches: bounded, and only of what can be computed again.
-#[derive(Default)]
 struct State {
-    connections: Connections,
+    /// By the host program's name for each.
+    connections: Connections<u64>,
     verdicts: VerdictCache,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            connections: Connections::new(REMEMBERED),
+            verdicts: VerdictCache::default(),
+        }
+    }
 }
 
 impl Context for Root {}
@@ -150,7 +161,7 @@ impl RootContext for Root {
 fn load(host: &impl crate::host::Host, now: u64) -> Result<(Config, HostProgram, String), String> {
     let program = HostProgram::of(&host.vm_configuration())?;
     let json = program.configuration(host)?;
-    let config = config_json::parse(&json, now, &|name| host.secret(name));
+    let config = config_json::parse(&json, now, &|name: &str| host.secret(name));
     let config = config.map_err(|error| error.to_string())?;
     program.check(&config)?;
     Ok((config, program, Thumbprint::of(&json).to_hex()))
@@ -166,6 +177,8 @@ fn warn_of_doubts(host: &impl crate::host::Host, config: &Config, now: u64) {
             authorities_outside_dates,
             authorities_without_list,
             stale_lists,
+            // Neither Envoy nor NGINX keeps lists.
+            unreadable_lists: _,
         } = doubts;
         host.log_warning(&format!(
             "auth_edge: {name}: authorities outside their dates: {authorities_outside_dates}, without a revocation \

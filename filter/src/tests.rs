@@ -11,11 +11,11 @@ use auth_edge::wire::config_json;
 use auth_edge::{Config, decide};
 
 use crate::apply::{Outcome, apply, edit};
-use crate::connections::Connections;
 use crate::gather::{Seen, gather};
 use crate::host::{Counters, Host, Property};
 use crate::section::Section;
 use crate::section::tests::written;
+use auth_edge::connections::Connections;
 
 const CONFIG: &str = r#"{
     "version": 1,
@@ -92,7 +92,7 @@ impl Fake {
     }
 
     fn seen(&self) -> Seen {
-        gather(self, &mut Connections::default())
+        gather(self, &mut Connections::new(8))
     }
 
     /// Runs a request through and says what the host program was told.
@@ -335,11 +335,20 @@ fn what_is_not_told_of_a_certificate_refuses_where_it_is_needed() {
         Fake::new("mtls.login.example.test", "/oauth/token")
             .with(Property::CertificatePresented, &[1])
     };
-    check_closed(&alias(), "no connection.peer_certificate");
+    check_closed(
+        &alias(),
+        "no client certificate (Envoy: connection.peer_certificate",
+    );
     let unknown = alias().without(Property::CertificatePresented);
-    check_closed(&unknown, "no connection.peer_certificate");
+    check_closed(
+        &unknown,
+        "no client certificate (Envoy: connection.peer_certificate",
+    );
     let with_digest = alias().with(Property::PeerCertificateDigest, "ab".repeat(32).as_bytes());
-    check_closed(&with_digest, "no connection.peer_certificate");
+    check_closed(
+        &with_digest,
+        "no client certificate (Envoy: connection.peer_certificate",
+    );
     // The custom domain asks for no certificate.
     let domain = forwarded().with(Property::CertificatePresented, &[1]);
     assert_eq!(domain.run().0, Outcome::Forwarded);
@@ -431,7 +440,7 @@ fn what_is_no_certificate_is_malformed_and_only_one_says_verified() {
 #[test]
 fn a_warm_connection_is_asked_for_its_id_and_address_alone() {
     let fake = forwarded();
-    let mut connections = Connections::default();
+    let mut connections = Connections::new(8);
     gather(&fake, &mut connections);
     fake.asked.borrow_mut().clear();
     gather(&fake, &mut connections);

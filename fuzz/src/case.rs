@@ -28,8 +28,8 @@ use std::str::FromStr;
 
 use auth_edge::Request;
 use auth_edge::request::{
-    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Removal, Tls, TlsVersion,
-    Transport,
+    ClientCertificate, Connection, Field, HostVerdict, MissingFact, Removal, ShownChain, Tls,
+    TlsVersion, Transport,
 };
 use auth_edge::wire::cert_header::Encoding;
 use auth_edge::wire::thumbprint::Thumbprint;
@@ -188,7 +188,8 @@ impl Case {
             Shown::Tls => Transport::Tls(Box::new(Tls {
                 version: TlsVersion::Tls13,
                 cipher_suite: None,
-                server_name: self.server_name.clone(),
+                server_name: self.server_name.clone().into(),
+                presented_chain: ShownChain::NotShown,
                 client_certificate: self.client_certificate(),
             })),
         };
@@ -246,6 +247,7 @@ impl Case {
             peer: self.peer,
             connection: connection.as_ref().map_err(|fact| *fact),
             removal: Removal::Any,
+            acme_answer: None,
         }
     }
 }

@@ -321,6 +321,8 @@ pub enum PresentedChain {
     EnvoyXfcc,
     /// In what the trusted proxy writes besides the certificate.
     ProxyField,
+    /// In what the host program shows of the connection: Cloudflare.
+    Host,
 }
 
 /// What a CA-signed certificate must fulfil.
@@ -497,6 +499,18 @@ impl Config {
             matches!(host.certificates.source, Source::EnvoyXfcc)
                 || verified_by == Some(VerifiedBy::Edge(PresentedChain::EnvoyXfcc))
         });
+        hosts.map(|host| &host.custom_domain)
+    }
+
+    /// The custom domains that want the presented intermediates as a fact of the connection.
+    pub fn readers_of_shown_chain(&self) -> impl Iterator<Item = &HostName<'static>> {
+        let wants = |policy: &CertificatePolicy| {
+            policy.ca_signed.is_some() && policy.chain() == PresentedChain::Host
+        };
+        let hosts = self
+            .hosts
+            .iter()
+            .filter(move |host| wants(&host.certificates));
         hosts.map(|host| &host.custom_domain)
     }
 

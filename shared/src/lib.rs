@@ -8,7 +8,7 @@
 //!
 //! Reading order: the small types (`host_name`, `header`, `secret`, `network`, `endpoint`, `reply`),
 //! certificates (`signature`, `certificate`, `trust`, `verdict`), what is configured and seen (`config`,
-//! `request`, `wire`), what comes out (`edits`, `refusal`, `decision`), and `decide`.
+//! `request`, `acme`, `connections`, `wire`), what comes out (`edits`, `refusal`, `decision`), and `decide`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -64,6 +64,10 @@ pub mod config;
 pub mod discovery;
 
 pub mod request;
+
+pub mod acme;
+
+pub mod connections;
 
 pub mod edits;
 

@@ -37,6 +37,9 @@ pub struct Request<'a> {
     pub connection: Result<&'a Connection, MissingFact>,
     /// Which fields the host program can keep from the origin.
     pub removal: Removal<'a>,
+    /// The answer to the ACME challenge that is asked for, where the host program keeps such answers and was
+    /// told by [`crate::acme::lookup`] which to look up.
+    pub acme_answer: Option<&'a str>,
 }
 
 /// Which fields a host program can keep from what goes upstream.
@@ -76,6 +79,8 @@ pub enum MissingFact {
     CertificateDigest,
     /// The `x-forwarded-client-cert` that it is said to write.
     ForwardedCertificate,
+    /// The intermediates that came with the client certificate.
+    PresentedChain,
     /// The request's header fields.
     Fields,
     /// The time.
@@ -132,14 +137,46 @@ pub enum Transport {
 /// What a TLS handshake said.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The server name the client asked for (RFC 6066 section 3), as it was sent; none when absent.
-    pub server_name: Option<String>,
+    /// The server name the client asked for (RFC 6066 section 3).
+    pub server_name: ServerName,
     /// The version of TLS.
     pub version: TlsVersion,
     /// The cipher suite, by its name at IANA or in OpenSSL; none when the host program does not tell.
     pub cipher_suite: Option<String>,
     /// What the client presented as its certificate.
     pub client_certificate: ClientCertificate,
+    /// The intermediates that came with it, where the host program shows them as a fact of the connection.
+    pub presented_chain: ShownChain,
+}
+
+/// The server name of a TLS handshake, as far as the host program tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ServerName {
+    /// The client sent this one, as it stands on the wire.
+    Sent(String),
+    /// The client sent none, or the host program does not look for it.
+    Absent,
+    /// The host program cannot tell by its nature, and routes connections to host names itself: a Worker.
+    Unavailable,
+}
+
+impl From<Option<String>> for ServerName {
+    /// The name that a host program tells, or that there is none.
+    fn from(name: Option<String>) -> Self {
+        name.map_or(Self::Absent, Self::Sent)
+    }
+}
+
+/// The intermediates that a client presented, as far as the host program shows them.
+#[derive(Clone, Debug, Default)]
+pub enum ShownChain {
+    /// The host program has no such fact.
+    #[default]
+    NotShown,
+    /// These; none when only the leaf was presented.
+    Shown(Chain),
+    /// They are too large for the host program to show.
+    TooLarge,
 }
 
 /// A version of TLS.
@@ -185,6 +222,8 @@ pub enum ClientCertificate {
     Malformed,
     /// One was presented that is too large for the host program to show.
     TooLarge,
+    /// What the host program tells of it contradicts itself.
+    Contradictory,
 }
 
 impl ClientCertificate {
@@ -218,7 +257,7 @@ impl ClientCertificate {
         match self {
             Self::Parsed { leaf, .. } => Some(leaf.thumbprint()),
             Self::NotShown { digest } => *digest,
-            Self::None | Self::Malformed | Self::TooLarge => None,
+            Self::None | Self::Malformed | Self::TooLarge | Self::Contradictory => None,
         }
     }
 }

@@ -5,7 +5,8 @@ use auth_edge::header::{FieldClass, classify, folds_to_same};
 use auth_edge::host_name::HostName;
 use auth_edge::network::{Network, client_address};
 use auth_edge::request::{
-    ClientCertificate, Connection, Removal, Request, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, Removal, Request, ServerName, ShownChain, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::cert_header::Encoding;
@@ -27,7 +28,7 @@ fn config() -> Config {
             "client_certificates": { "ca_signed": { "verified_by": "host" }, "self_signed": "forward" }
         }]
     }"#;
-    config_json::parse(json, 0, &|_| None).unwrap()
+    config_json::parse(json, 0, &|_: &str| None).unwrap()
 }
 
 /// A token of a path, a host or a field name, so that random input comes near what matters.
@@ -72,7 +73,7 @@ proptest! {
         let _ = HostName::from_authority(&bytes);
         let _ = pem::decode_one(&bytes);
         let _ = LeafCert::parse(bytes.clone());
-        let _ = config_json::parse(&bytes, 0, &|_| None);
+        let _ = config_json::parse(&bytes, 0, &|_: &str| None);
         let _ = classify(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = text.parse::<Thumbprint>();
@@ -145,7 +146,8 @@ proptest! {
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
             version: TlsVersion::Tls13,
             cipher_suite: None,
-                server_name: server_name.map(|name| String::from_utf8_lossy(&name).into_owned()),
+                server_name: server_name.map(|name| String::from_utf8_lossy(&name).into_owned()).into(),
+                presented_chain: ShownChain::NotShown,
                 client_certificate: match certificate {
                     0 => ClientCertificate::None,
                     1 => ClientCertificate::Malformed,
@@ -163,6 +165,7 @@ proptest! {
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
             removal: Removal::Any,
+            acme_answer: None,
         };
         let config = config();
         match decide(&request, &config, now, &mut VerdictCache::new()) {
@@ -191,7 +194,8 @@ fn an_extended_connect_on_the_alias_is_an_upgrade() {
     let connection = Connection::new(Transport::Tls(Box::new(Tls {
         version: TlsVersion::Tls13,
         cipher_suite: None,
-        server_name: Some("mtls.login.example.test".into()),
+        server_name: ServerName::Sent("mtls.login.example.test".into()),
+        presented_chain: ShownChain::NotShown,
         client_certificate: ClientCertificate::None,
     })));
     let code = |protocol| {
@@ -205,6 +209,7 @@ fn an_extended_connect_on_the_alias_is_an_upgrade() {
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
             removal: Removal::Any,
+            acme_answer: None,
         };
         match decide(&request, &config(), 0, &mut VerdictCache::new()) {
             Decision::Refuse(refusal) => refusal.reason.code(),

@@ -6,7 +6,8 @@ use std::cell::Cell;
 use auth_edge::certificate::LeafCert;
 use auth_edge::edits::Value;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, Request, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, Request, ServerName, ShownChain, Tls,
+    TlsVersion, Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -46,13 +47,14 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             "client_certificates": { "ca_signed": { "verified_by": "host" }, "self_signed": "forward" }
         }]
     }"#;
-    let config = config_json::parse(json, 0, &|_| Some("test-only-api-key".into())).unwrap();
+    let config = config_json::parse(json, 0, &|_: &str| Some("test-only-api-key".into())).unwrap();
     for name in ["ca_client", "self_signed"] {
         let identity = pki.get(name).unwrap();
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
             version: TlsVersion::Tls13,
             cipher_suite: None,
-            server_name: Some("mtls.login.example.test".into()),
+            server_name: ServerName::Sent("mtls.login.example.test".into()),
+            presented_chain: ShownChain::NotShown,
             client_certificate: ClientCertificate::Parsed {
                 leaf: Box::new(LeafCert::parse(identity.leaf().to_vec()).unwrap()),
                 host_verdict: HostVerdict::Verified,
@@ -75,6 +77,7 @@ fn a_warm_decision_allocates_its_header_values_and_nothing_else() {
             peer: [203, 0, 113, 9].into(),
             connection: Ok(&connection),
             removal: Removal::Any,
+            acme_answer: None,
         };
         let mut verdicts = VerdictCache::new();
         let _ = decide(&request, &config, now, &mut verdicts);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, ServerName, ShownChain, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -37,7 +38,7 @@ fn config(certificates: Value, proxies: Value) -> Config {
             "client_certificates": certificates,
         }],
     });
-    config_json::parse(file.to_string().as_bytes(), 0, &|_| None).unwrap()
+    config_json::parse(file.to_string().as_bytes(), 0, &|_: &str| None).unwrap()
 }
 
 /// A client on a connection of its own, with a verdict cache of its own.
@@ -56,7 +57,8 @@ impl Client {
             connection: Connection::new(Transport::Tls(Box::new(Tls {
                 version: TlsVersion::Tls13,
                 cipher_suite: None,
-                server_name: Some(ALIAS.into()),
+                server_name: ServerName::Sent(ALIAS.into()),
+                presented_chain: ShownChain::NotShown,
                 client_certificate: leaf,
             }))),
             fields: Vec::new(),
@@ -99,6 +101,7 @@ impl Client {
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&self.connection),
             removal: Removal::Any,
+            acme_answer: None,
         };
         match decide(&request, &self.config, now.try_into().unwrap(), verdicts) {
             Decision::Forward(_) => None,
@@ -333,7 +336,7 @@ fn what_another_policy_remembers_pushes_out_nothing_of_the_one_in_force() {
         let mut verdicts = VerdictCache::new();
         let mut ask_all = || {
             for leaf in &leaves {
-                let config = config_json::parse(file.as_bytes(), seconds, &|_| None).unwrap();
+                let config = config_json::parse(file.as_bytes(), seconds, &|_: &str| None).unwrap();
                 let client = Client::new(config, leaf);
                 assert_eq!(client.ask_with(now, &mut verdicts), None);
             }

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
+use auth_edge::connections::Connections;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, MissingFact, Removal, Request, Tls, TlsVersion,
-    Transport,
+    ClientCertificate, Connection, HostVerdict, MissingFact, Removal, Request, ShownChain, Tls,
+    TlsVersion, Transport,
 };
 
 use super::Replaced;
-use crate::connections::Connections;
 use crate::host::{Host, Property};
 use crate::section::Section;
 
@@ -26,7 +26,7 @@ pub(crate) struct Seen {
 }
 
 /// Asks NGINX for everything a decision needs; `count` is how many header fields it announced.
-pub(crate) fn gather(host: &impl Host, connections: &mut Connections, count: usize) -> Seen {
+pub(crate) fn gather(host: &impl Host, connections: &mut Connections<u64>, count: usize) -> Seen {
     let now = host.now_nanoseconds();
     let number = |name| variable(host, name)?.parse::<u64>().ok();
     let id = number("connection");
@@ -39,7 +39,7 @@ pub(crate) fn gather(host: &impl Host, connections: &mut Connections, count: usi
         (_, None, _, _) => Err(MissingFact::Clock),
         (_, _, None, _) => Err(MissingFact::ConnectionId),
         (_, _, _, None) => Err(MissingFact::PeerAddress),
-        (true, Some(_), Some(id), Some(_)) => Ok(connections.get(id, || connection(host))),
+        (true, Some(_), Some(id), Some(_)) => Ok(connections.get(&id, || connection(host))),
     };
     Seen {
         section,
@@ -94,6 +94,7 @@ impl Seen {
             peer: self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             connection: self.connection.as_deref().map_err(|missing| *missing),
             removal: Removal::Named(&replaced.0),
+            acme_answer: None,
         }
     }
 }
@@ -108,7 +109,10 @@ fn connection(host: &impl Host) -> Connection {
         Some(version) if !version.is_empty() => Transport::Tls(Box::new(Tls {
             version: TlsVersion::from_name(version.as_bytes()),
             cipher_suite: variable(host, "ssl_cipher"),
-            server_name: variable(host, "ssl_server_name").filter(|name| !name.is_empty()),
+            server_name: variable(host, "ssl_server_name")
+                .filter(|name| !name.is_empty())
+                .into(),
+            presented_chain: ShownChain::NotShown,
             client_certificate: client_certificate(host),
         })),
         _ => Transport::Plain,
@@ -208,7 +212,7 @@ mod tests {
     }
 
     fn seen(fake: &Fake, count: usize) -> Seen {
-        gather(fake, &mut Connections::default(), count)
+        gather(fake, &mut Connections::new(8), count)
     }
 
     #[test]

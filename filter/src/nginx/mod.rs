@@ -68,6 +68,11 @@ impl HostProgram {
 
     /// Whether the host program can do all that the configuration asks of it; what it cannot, if not.
     pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
+        if let Some(host) = config.readers_of_shown_chain().next() {
+            return Err(format!(
+                "{host}: `presented_chain`: `host` is for Cloudflare, and this host program shows no chain"
+            ));
+        }
         let Self::Nginx(replaced) = self else {
             return Ok(());
         };

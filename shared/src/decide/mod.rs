@@ -18,6 +18,7 @@ use self::client::Client;
 use self::outside::{OutsideFields, Upgrade};
 use self::presented::Peer;
 use self::shadow::Watched;
+use crate::acme;
 use crate::config::{AliasPath, Config, CorsPreflight, Host, HostIndex, Presence, Status, Surface};
 use crate::decision::Decision;
 use crate::edits::{Edits, SetFields, Value};
@@ -25,8 +26,8 @@ use crate::endpoint::{self, EndpointClass};
 use crate::header;
 use crate::host_name::HostName;
 use crate::network;
-use crate::refusal::{InvalidHost, Methods, Reason, Refusal, ServerNameProblem};
-use crate::request::{Connection, Request, Tls, Transport};
+use crate::refusal::{InvalidHost, Methods, NoCertificate, Reason, Refusal, ServerNameProblem};
+use crate::request::{Connection, Request, ServerName, Tls, Transport};
 use crate::verdict::{Kind, VerdictCache};
 use crate::wire::thumbprint::Thumbprint;
 
@@ -94,7 +95,7 @@ fn decision<'a>(
     let name = host_name(request)?;
     let target = Target::parse(request)?;
     let found = config.find(&name);
-    if let (Some((_, host, _)), Some(token)) = (found, respond::acme_token(target.path)) {
+    if let (Some((_, host, _)), Some(token)) = (found, acme::token(target.path)) {
         return Ok(Decision::Respond(respond::acme(request, host, token)?));
     }
     let active = found.filter(|(_, host, _)| host.status == Status::Active);
@@ -225,7 +226,14 @@ fn client<'a>(
     }
     let presented = presented::presented(request, place.connection, tls, host, place.peer);
     let presented = match (presented, presence) {
-        (Err(Reason::CertificateRequired), Presence::Optional) => return Ok(Client::Anonymous),
+        (Err(Reason::CertificateRequired(_)), Presence::Optional) => {
+            return Ok(Client::Anonymous);
+        }
+        (Err(Reason::CertificateRequired(_)), Presence::Required)
+            if tls.server_name == ServerName::Unavailable =>
+        {
+            return Err(Reason::CertificateRequired(NoCertificate::PerhapsOtherName).into());
+        }
         (presented, _) => presented?,
     };
     let thumbprint = Some(presented.leaf.thumbprint());
@@ -245,7 +253,7 @@ fn client<'a>(
 }
 
 /// the one host name of the request.
-fn host_name<'a>(request: &Request<'a>) -> Result<HostName<'a>, Reason> {
+pub(crate) fn host_name<'a>(request: &Request<'a>) -> Result<HostName<'a>, Reason> {
     let mut host_fields = request
         .fields
         .iter()
@@ -323,13 +331,16 @@ impl<'a> Target<'a> {
 
 /// the connection was opened for this host, or its TLS policy may be another's.
 fn check_server_name(tls: Option<&Tls>, name: &HostName<'_>) -> Result<(), Reason> {
-    let problem = match tls.and_then(|tls| tls.server_name.as_ref()) {
-        None => ServerNameProblem::Absent,
-        Some(sent) if sent == name.as_str() => return Ok(()),
+    let problem = match tls.map(|tls| &tls.server_name) {
+        None | Some(ServerName::Absent) => ServerNameProblem::Absent,
+        // The host program chose by the server name which certificate it asked for, and shows none for a
+        // connection of another name: R-12 then refuses.
+        Some(ServerName::Unavailable) => return Ok(()),
+        Some(ServerName::Sent(sent)) if sent == name.as_str() => return Ok(()),
         // A server name has no trailing dot (RFC 6066 section 3). Were one taken off here, a host program
         // that does not take it off could have chosen other TLS settings, and other roots, for it.
-        Some(sent) if sent.ends_with('.') => ServerNameProblem::Different,
-        Some(sent) => match HostName::parse(sent) {
+        Some(ServerName::Sent(sent)) if sent.ends_with('.') => ServerNameProblem::Different,
+        Some(ServerName::Sent(sent)) => match HostName::parse(sent) {
             Ok(sent) if sent == *name => return Ok(()),
             _ => ServerNameProblem::Different,
         },

@@ -142,7 +142,8 @@ mod tests {
 
     #[track_caller]
     fn check(field: (&str, &str), removal: Removal<'_>, expected: Option<Reason>) {
-        let config = config_json::parse(CONFIG, 0, &|_| Some("test-only-api-key".into())).unwrap();
+        let config =
+            config_json::parse(CONFIG, 0, &|_: &str| Some("test-only-api-key".into())).unwrap();
         let connection = Connection::new(Transport::Plain);
         let fields = [
             (field.0.as_bytes(), field.1.as_bytes()),
@@ -158,6 +159,7 @@ mod tests {
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
             removal,
+            acme_answer: None,
         };
         let found = OutsideFields::inspect(&request, &config, [None, None]);
         assert_eq!(found.err(), expected, "{field:?}");

@@ -7,11 +7,12 @@ use core::iter;
 use crate::certificate::LeafCert;
 use crate::config::{CertificatePolicy, Host, PresentedChain, Source, VerifiedBy};
 use crate::header;
-use crate::refusal::{Reason, TooLarge};
+use crate::refusal::{NoCertificate, Reason, TooLarge};
 use crate::request::{
-    ClientCertificate, Connection, Forwarded, HostVerdict, MissingFact, Request, Tls, Transport,
+    ClientCertificate, Connection, Forwarded, HostVerdict, MissingFact, Request, ShownChain, Tls,
+    Transport,
 };
-use crate::trust::Chain;
+use crate::trust::{Chain, PathLength, PathProblem};
 use crate::wire::forwarded::{Format, InvalidCertificates};
 
 /// The longest fields that a connection remembers, in bytes: those of a chain of some certificates.
@@ -102,16 +103,19 @@ pub(super) fn presented<'a>(
     let chain_from = policy.chain();
     let without_unread = |(leaf, chain)| match chain_from {
         PresentedChain::Unread => (leaf, Cow::Borrowed(Chain::EMPTY)),
-        PresentedChain::EnvoyXfcc | PresentedChain::ProxyField => (leaf, chain),
+        PresentedChain::EnvoyXfcc | PresentedChain::ProxyField | PresentedChain::Host => {
+            (leaf, chain)
+        }
     };
     match &policy.source {
         Source::Connection => {
             let (leaf, host_verdict) = shown(&tls.client_certificate)?;
             check_is_no_proxys(leaf, host)?;
-            let mut chain = Cow::Borrowed(Chain::EMPTY);
-            if chain_from == PresentedChain::EnvoyXfcc {
-                chain = own_xfcc(request, connection, tls, chain_from)?.1;
-            }
+            let chain = match chain_from {
+                PresentedChain::Unread | PresentedChain::ProxyField => Cow::Borrowed(Chain::EMPTY),
+                PresentedChain::EnvoyXfcc => own_xfcc(request, connection, tls, chain_from)?.1,
+                PresentedChain::Host => Cow::Borrowed(shown_chain(&tls.presented_chain)?),
+            };
             Ok(Presented {
                 leaf: Cow::Borrowed(leaf),
                 chain,
@@ -120,7 +124,7 @@ pub(super) fn presented<'a>(
         }
         Source::EnvoyXfcc => {
             if matches!(tls.client_certificate, ClientCertificate::None) {
-                return Err(Reason::CertificateRequired);
+                return Err(Reason::CertificateRequired(NoCertificate::NotPresented));
             }
             let (leaf, chain) = without_unread(own_xfcc(request, connection, tls, chain_from)?);
             check_is_no_proxys(&leaf, host)?;
@@ -136,11 +140,13 @@ pub(super) fn presented<'a>(
                 Peer::Unknown => None,
                 Peer::TrustedProxy => forwarded(request, connection, name.as_str(), *format)?,
             };
-            let (leaf, chain) = without_unread(read.ok_or(Reason::CertificateRequired)?);
+            let (leaf, chain) = without_unread(
+                read.ok_or(Reason::CertificateRequired(NoCertificate::NotPresented))?,
+            );
             check_is_no_proxys(&leaf, host)?;
             // The host program has written the field itself, over what the proxy wrote.
             if tls.client_certificate.thumbprint() == Some(leaf.thumbprint()) {
-                return Err(Reason::CertificateRequired);
+                return Err(Reason::CertificateRequired(NoCertificate::NotPresented));
             }
             Ok(Presented {
                 leaf,
@@ -154,7 +160,7 @@ pub(super) fn presented<'a>(
 /// The certificate of a trusted proxy stands for every client behind it, and so for none.
 fn check_is_no_proxys(leaf: &LeafCert, host: &Host) -> Result<(), Reason> {
     if host.trusted_proxies.certificates.contains(leaf) {
-        Err(Reason::CertificateRequired)
+        Err(Reason::CertificateRequired(NoCertificate::NotPresented))
     } else {
         Ok(())
     }
@@ -163,13 +169,25 @@ fn check_is_no_proxys(leaf: &LeafCert, host: &Host) -> Result<(), Reason> {
 /// The certificate that the host program shows as a fact of the connection.
 fn shown(certificate: &ClientCertificate) -> Result<(&LeafCert, HostVerdict), Reason> {
     match certificate {
-        ClientCertificate::None => Err(Reason::CertificateRequired),
+        ClientCertificate::None => Err(Reason::CertificateRequired(NoCertificate::NotPresented)),
         ClientCertificate::Malformed => Err(Reason::CertificateMalformed),
         ClientCertificate::TooLarge => Err(Reason::CertificateTooLarge(TooLarge::NotShown)),
+        ClientCertificate::Contradictory => Err(Reason::HostContradictory),
         ClientCertificate::NotShown { .. } => {
             Err(Reason::HostUnsupported(MissingFact::ClientCertificate))
         }
         ClientCertificate::Parsed { leaf, host_verdict } => Ok((leaf, *host_verdict)),
+    }
+}
+
+/// The intermediates that the host program shows as a fact of the connection.
+fn shown_chain(chain: &ShownChain) -> Result<&Chain, Reason> {
+    match chain {
+        ShownChain::Shown(chain) => Ok(chain),
+        ShownChain::NotShown => Err(Reason::HostUnsupported(MissingFact::PresentedChain)),
+        ShownChain::TooLarge => Err(Reason::CertificatePath(PathProblem::TooLong(
+            PathLength::NotShown,
+        ))),
     }
 }
 

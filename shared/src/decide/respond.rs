@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::acme;
 use crate::config::{Host, Surface};
 use crate::discovery::{self, Discovery};
 use crate::host_name::HostName;
@@ -13,18 +14,15 @@ use crate::refusal::{Methods, Reason};
 use crate::reply::Reply;
 use crate::request::Request;
 
-const ACME_CHALLENGE: &[u8] = b"/.well-known/acme-challenge/";
-
-/// What stands behind the prefix of ACME challenges in the path (RFC 8555 section 8.3).
-pub(super) fn acme_token(path: &[u8]) -> Option<&[u8]> {
-    path.strip_prefix(ACME_CHALLENGE)
-}
-
 /// the key authorization for the token, before the host is active and without TLS.
 pub(super) fn acme(request: &Request<'_>, host: &Host, token: &[u8]) -> Result<Reply, Reason> {
     check_read(request)?;
     let token = core::str::from_utf8(token).ok();
-    let answer = token.and_then(|token| host.acme_challenges.get(token));
+    let answer = token.and_then(|token| {
+        let kept = request.acme_answer;
+        let kept = kept.filter(|answer| acme::is_key_authorization(token, answer));
+        host.acme_challenges.get(token).map(String::as_str).or(kept)
+    });
     let answer = answer.ok_or(Reason::AcmeChallengeUnknown)?;
     Ok(reply(
         200,
@@ -32,7 +30,7 @@ pub(super) fn acme(request: &Request<'_>, host: &Host, token: &[u8]) -> Result<R
             ("content-type", "application/octet-stream".to_owned()),
             ("cache-control", "no-store".to_owned()),
         ],
-        answer.clone(),
+        answer.to_owned(),
     ))
 }
 

@@ -11,7 +11,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 
-pub use self::reason::{InvalidHost, Methods, Reason, ServerNameProblem, TooLarge, UsageProblem};
+pub use self::reason::{
+    InvalidHost, Methods, NoCertificate, Reason, ServerNameProblem, TooLarge, UsageProblem,
+};
 use crate::endpoint::EndpointClass;
 use crate::header;
 use crate::reply::Reply;
@@ -68,11 +70,12 @@ impl Refusal {
     /// Status, `error` and challenge; `scheme` is that of the credentials sent.
     fn answer(&self, scheme: Option<&str>) -> (u16, &'static str, Option<String>) {
         if !self.reason.is_about_certificate() {
-            let error = match self.reason {
-                Reason::HostUnsupported(_) => "temporarily_unavailable",
+            let status = self.reason.status();
+            let error = match status {
+                503 => "temporarily_unavailable",
                 _ => "invalid_request",
             };
-            return (self.reason.status(), error, None);
+            return (status, error, None);
         }
         match (self.class, scheme) {
             (EndpointClass::Token | EndpointClass::Par, None) => (400, "invalid_client", None),

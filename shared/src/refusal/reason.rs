@@ -43,7 +43,7 @@ pub enum Reason {
     /// R-11: the path is not served on the mTLS alias.
     PathNotAllowed,
     /// R-12: no client certificate was presented.
-    CertificateRequired,
+    CertificateRequired(NoCertificate),
     /// R-13: what was presented is not exactly one X.509 certificate.
     CertificateMalformed,
     /// R-15: the key is weak.
@@ -76,6 +76,12 @@ pub enum Reason {
     CertificateTooLarge(TooLarge),
     /// The host program does not give the edge a fact it needs.
     HostUnsupported(MissingFact),
+    /// What the host program tells of the client certificate contradicts itself.
+    HostContradictory,
+    /// The host program has no configuration that can be used, and serves nobody.
+    NoConfiguration,
+    /// R-6b: the origin cannot be reached, or not over verified HTTPS.
+    OriginUnavailable,
 }
 
 /// Which methods are served.
@@ -128,6 +134,16 @@ pub enum ServerNameProblem {
     Different,
 }
 
+/// What is known where a client certificate is missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoCertificate {
+    /// The client presented none.
+    NotPresented,
+    /// None belongs to the connection; the host program does not tell for which name it was opened, and for
+    /// another name it asks for none.
+    PerhapsOtherName,
+}
+
 /// Which usage is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum UsageProblem {
@@ -169,7 +185,7 @@ impl Reason {
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::InvalidPath => "invalid_path",
             Self::PathNotAllowed => "path_not_allowed",
-            Self::CertificateRequired => "certificate_required",
+            Self::CertificateRequired(_) => "certificate_required",
             Self::CertificateMalformed => "certificate_malformed",
             Self::CertificateKeyWeak => "certificate_key_weak",
             Self::CertificateAlgorithmUnsupported(_) => "certificate_algorithm_unsupported",
@@ -186,6 +202,9 @@ impl Reason {
             Self::CertificateNotRegistered => "certificate_not_registered",
             Self::CertificateTooLarge(_) => "certificate_too_large",
             Self::HostUnsupported(_) => "host_unsupported",
+            Self::HostContradictory => "host_contradictory",
+            Self::NoConfiguration => "no_configuration",
+            Self::OriginUnavailable => "origin_unavailable",
         }
     }
 
@@ -205,7 +224,7 @@ impl Reason {
         Self::MethodNotAllowed(Methods::Forwarded),
         Self::InvalidPath,
         Self::PathNotAllowed,
-        Self::CertificateRequired,
+        Self::CertificateRequired(NoCertificate::NotPresented),
         Self::CertificateMalformed,
         Self::CertificateKeyWeak,
         Self::CertificateAlgorithmUnsupported(AlgorithmProblem::Weak),
@@ -232,6 +251,9 @@ impl Reason {
         Self::CertificateNotRegistered,
         Self::CertificateTooLarge(TooLarge::NotShown),
         Self::HostUnsupported(MissingFact::ConnectionId),
+        Self::HostContradictory,
+        Self::NoConfiguration,
+        Self::OriginUnavailable,
     ];
 
     /// The rule of `docs/rules.md` that refuses for this reason.
@@ -247,7 +269,7 @@ impl Reason {
             Self::MisdirectedRequest(_) => "R-10",
             Self::TooEarly => "R-10b",
             Self::InvalidPath | Self::PathNotAllowed => "R-11",
-            Self::CertificateRequired => "R-12",
+            Self::CertificateRequired(_) => "R-12",
             Self::CertificateMalformed => "R-13",
             Self::CertificateKindNotAccepted(_) | Self::CertificateIsAuthority => "R-14",
             Self::CertificateKeyWeak
@@ -264,7 +286,9 @@ impl Reason {
             Self::CertificateNotVerified => "R-17",
             Self::CertificateNotRegistered => "R-18, R-19",
             Self::CertificateTooLarge(_) => "R-21",
-            Self::HostUnsupported(_) => "R-9",
+            Self::HostUnsupported(_) | Self::HostContradictory => "R-9",
+            Self::NoConfiguration => "R-50",
+            Self::OriginUnavailable => "R-6b",
         }
     }
 
@@ -307,8 +331,8 @@ impl Reason {
             Self::PathNotAllowed => {
                 "Use the custom domain for everything but the listed endpoints; see `mtls_paths`."
             }
-            Self::CertificateRequired => {
-                "Configure the client to present its certificate, and check that it speaks to the mTLS alias."
+            Self::CertificateRequired(_) => {
+                "Configure the client to present its certificate, and check that it speaks to the mTLS alias over a connection of its own. On Cloudflare: switch client certificates on for this host name."
             }
             Self::CertificateMalformed => {
                 "Issue the certificate anew with a tool that writes DER as RFC 5280 has it."
@@ -352,6 +376,15 @@ impl Reason {
             Self::HostUnsupported(_) => {
                 "The operator's log names the fact and the version of the host program that has it."
             }
+            Self::HostContradictory => {
+                "Look who besides Cloudflare writes `request.cf`: its members disagree on the client certificate."
+            }
+            Self::NoConfiguration => {
+                "The operator's log says what is wrong with the configuration, or where none was found."
+            }
+            Self::OriginUnavailable => {
+                "Check that the origin answers under its host name and with a certificate for it that is publicly trusted."
+            }
         }
     }
 
@@ -380,7 +413,12 @@ impl Reason {
             Self::MethodNotAllowed(_) => "the method is not allowed here",
             Self::InvalidPath => "the path holds a dot segment or a backslash",
             Self::PathNotAllowed => "the path is not served on this host",
-            Self::CertificateRequired => "a client certificate is required on this host",
+            Self::CertificateRequired(NoCertificate::NotPresented) => {
+                "a client certificate is required on this host"
+            }
+            Self::CertificateRequired(NoCertificate::PerhapsOtherName) => {
+                "a client certificate is required on this host; a connection that was opened for another host name has none"
+            }
             Self::CertificateMalformed => "the client certificate cannot be read",
             Self::CertificateKeyWeak => "the public key of the client certificate is too weak",
             Self::CertificateAlgorithmUnsupported(_) => {
@@ -424,7 +462,10 @@ impl Reason {
             Self::CertificateTooLarge(TooLarge::NotShown) => {
                 "the client certificate is too large for any header"
             }
-            Self::HostUnsupported(_) => "the service is not available",
+            Self::HostUnsupported(_) | Self::HostContradictory | Self::NoConfiguration => {
+                "the service is not available"
+            }
+            Self::OriginUnavailable => "the authorization server cannot be reached",
         };
         text.to_owned()
     }
@@ -443,8 +484,11 @@ impl Reason {
             Self::MethodNotAllowed(_) => 405,
             Self::MisdirectedRequest(_) => 421,
             Self::TooEarly => 425,
-            Self::HostUnsupported(_) => 503,
-            Self::CertificateRequired
+            Self::HostUnsupported(_)
+            | Self::HostContradictory
+            | Self::NoConfiguration
+            | Self::OriginUnavailable => 503,
+            Self::CertificateRequired(_)
             | Self::CertificateMalformed
             | Self::CertificateKeyWeak
             | Self::CertificateAlgorithmUnsupported(_)
@@ -491,19 +535,23 @@ impl fmt::Display for Reason {
                 f.write_str("the host program did not verify the client certificate")
             }
             Self::CertificateDenied => f.write_str("the client certificate is on the deny list"),
+            Self::HostContradictory => f.write_str(
+                "what the host program tells of the client certificate contradicts itself",
+            ),
+            Self::NoConfiguration => f.write_str("there is no configuration that can be used"),
             Self::HostUnsupported(MissingFact::ConnectionId) => {
                 f.write_str("the host program gives no connection.id")
             }
             Self::HostUnsupported(MissingFact::PeerAddress) => {
-                f.write_str("the host program gives no source.address")
+                f.write_str("the host program gives no address of the client (Envoy: source.address; Cloudflare: cf-connecting-ip)")
             }
             Self::HostUnsupported(MissingFact::ClientCertificate) => f.write_str(
-                "the host program gives no connection.peer_certificate: needs Envoy 1.38 or newer, or \
-                 client_certificates.source: envoy_xfcc",
+                "the host program gives no client certificate (Envoy: connection.peer_certificate, from 1.38, or \
+                 client_certificates.source: envoy_xfcc; Cloudflare: certRFC9440)",
             ),
             Self::HostUnsupported(MissingFact::HostVerdict) => f.write_str(
-                "the host program gives no connection.peer_certificate_valid: \
-                 verified_by: host needs Envoy 1.39 or newer",
+                "the host program gives no verdict: verified_by: host needs connection.peer_certificate_valid of \
+                 Envoy 1.39 or newer",
             ),
             Self::HostUnsupported(MissingFact::CertificateDigest) => f.write_str(
                 "the host program gives no connection.sha256_peer_certificate_digest",
@@ -511,6 +559,9 @@ impl fmt::Display for Reason {
             Self::HostUnsupported(MissingFact::ForwardedCertificate) => f.write_str(
                 "the host program writes no x-forwarded-client-cert: the listener needs \
                  forward_client_cert_details: SANITIZE_SET with cert and chain",
+            ),
+            Self::HostUnsupported(MissingFact::PresentedChain) => f.write_str(
+                "the host program shows no presented intermediates: presented_chain: host is for Cloudflare",
             ),
             Self::HostUnsupported(MissingFact::Fields) => {
                 f.write_str("the host program gives no request header fields")
@@ -596,7 +647,7 @@ const fn path_description(problem: PathProblem) -> &'static str {
         PathProblem::TooLong(PathLength::Constraint | PathLength::Intermediates) => {
             "the path from the client certificate to its root is too long"
         }
-        PathProblem::TooLong(PathLength::Presented | PathLength::Work) => {
+        PathProblem::TooLong(PathLength::Presented | PathLength::NotShown | PathLength::Work) => {
             "too many intermediate certificates were presented"
         }
         PathProblem::LeafExtensionUnknown => {

@@ -239,6 +239,8 @@ pub struct Doubts {
     pub authorities_without_list: usize,
     /// Revocation lists that should have been replaced.
     pub stale_lists: usize,
+    /// Revocation lists that the host program keeps and that cannot be read.
+    pub unreadable_lists: usize,
 }
 
 impl TrustSet {
@@ -286,6 +288,16 @@ impl TrustSet {
         }
     }
 
+    /// Adds revocation lists, each one DER, to those that are configured; one that cannot be read is only counted,
+    /// so that it harms nobody but whom it speaks for.
+    pub fn add_lists(&mut self, lists: Vec<Vec<u8>>) {
+        let Some(mut revocation) = self.revocation.take() else {
+            return;
+        };
+        revocation.add(lists.into_iter().map(|der| RevocationList::parse(der).ok()));
+        *self = core::mem::take(self).with_revocation(revocation);
+    }
+
     /// SHA-256 over everything that has a say in a verdict; none for a set that trusts nobody.
     pub fn digest(&self) -> Option<Thumbprint> {
         self.digest
@@ -312,6 +324,7 @@ impl TrustSet {
             authorities_outside_dates,
             authorities_without_list: self.authorities().filter(|it| !is_listed(it)).count(),
             stale_lists: revocation.stale(time),
+            unreadable_lists: revocation.unreadable(),
         }
     }
 

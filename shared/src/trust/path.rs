@@ -58,6 +58,8 @@ pub enum PathLength {
     Intermediates,
     /// [`MAX_PRESENTED`].
     Presented,
+    /// What the host program shows.
+    NotShown,
     /// [`super::MAX_SIGNATURES`], or what rustls-webpki allows itself.
     Work,
 }
@@ -75,6 +77,9 @@ impl fmt::Display for PathProblem {
             Self::TooLong(PathLength::Constraint) => "the path exceeds a pathLenConstraint",
             Self::TooLong(PathLength::Intermediates) => "the path has more than 4 intermediates",
             Self::TooLong(PathLength::Presented) => "more than 8 intermediates were presented",
+            Self::TooLong(PathLength::NotShown) => {
+                "more intermediates were presented than the host program shows"
+            }
             Self::TooLong(PathLength::Work) => "verifying the path takes too much work",
             Self::LeafExtensionUnknown => "a critical extension is not supported",
             Self::LeafMalformed => "the certificate cannot be read",

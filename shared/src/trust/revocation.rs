@@ -35,6 +35,7 @@ pub struct Revocation {
     stale: Tolerance,
     /// The newest first.
     lists: Vec<RevocationList>,
+    unreadable: usize,
 }
 
 /// The key that has to have signed a list.
@@ -59,7 +60,30 @@ impl Revocation {
             unknown,
             stale,
             lists,
+            unreadable: 0,
         }
+    }
+
+    /// Adds lists, and counts those that could not be read.
+    pub(super) fn add(&mut self, lists: impl Iterator<Item = Option<RevocationList>>) {
+        for list in lists {
+            match list {
+                Some(list) => self.lists.push(list),
+                None => self.unreadable = self.unreadable.saturating_add(1),
+            }
+        }
+        self.lists
+            .sort_by_key(|list| core::cmp::Reverse(list.this_update()));
+    }
+
+    /// Whether there is no list.
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// How many lists could not be read.
+    pub(super) fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     pub(super) fn add_to(&self, digest: &mut Digest) {

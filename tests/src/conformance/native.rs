@@ -4,7 +4,7 @@ use std::error::Error;
 
 use auth_edge::reply::Reply;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, ShownChain, Tls, TlsVersion, Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -118,7 +118,8 @@ fn run_with(
                 true => super::nginx::TLS12_SUITE.to_owned(),
                 false => super::nginx::TLS13_SUITE.to_owned(),
             }),
-            server_name: vector.request.server_name().map(str::to_owned),
+            server_name: vector.request.server_name().map(str::to_owned).into(),
+            presented_chain: ShownChain::NotShown,
             client_certificate: identity
                 .map_or(Ok(ClientCertificate::None), |it| certificate(it, shows))?,
         }))
@@ -138,6 +139,7 @@ fn run_with(
         peer: [127, 0, 0, 1].into(),
         connection: Ok(&connection),
         removal: nginx.map_or(Removal::Any, |nginx| Removal::Named(nginx.replaced)),
+        acme_answer: None,
     };
     let mut verdicts = VerdictCache::new();
     let decision = decide(&request, &config, now, &mut verdicts);

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, ServerName, ShownChain, Tls, TlsVersion,
+    Transport,
 };
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
@@ -69,14 +70,15 @@ impl Question<'_> {
     /// Asks the core.
     pub fn ask(&self) -> Answer {
         let json = self.config().to_string();
-        let config = match config_json::parse(json.as_bytes(), 0, &|_| None) {
+        let config = match config_json::parse(json.as_bytes(), 0, &|_: &str| None) {
             Ok(config) => config,
             Err(why) => return Answer::NotLoaded(why.to_string()),
         };
         let connection = Connection::new(Transport::Tls(Box::new(Tls {
             version: TlsVersion::Tls13,
             cipher_suite: None,
-            server_name: Some(ALIAS.into()),
+            server_name: ServerName::Sent(ALIAS.into()),
+            presented_chain: ShownChain::NotShown,
             client_certificate: self.client_certificate(),
         })));
         let fields = self.fields();
@@ -94,6 +96,7 @@ impl Question<'_> {
             peer: [127, 0, 0, 1].into(),
             connection: Ok(&connection),
             removal: Removal::Any,
+            acme_answer: None,
         };
         let mut verdicts = VerdictCache::new();
         let decision = decide(&request, &config, self.now, &mut verdicts);

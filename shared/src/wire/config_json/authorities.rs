@@ -127,9 +127,12 @@ fn verified_by(
         None | Some(ChainName::None) => PresentedChain::Unread,
         Some(ChainName::EnvoyXfcc) => PresentedChain::EnvoyXfcc,
         Some(ChainName::ProxyField) => PresentedChain::ProxyField,
+        Some(ChainName::Host) => PresentedChain::Host,
     };
     let is_proxys = matches!(source, Some(SourceEntry::Proxy(_)));
+    let is_on_connection = matches!(source, None | Some(SourceEntry::Own(OwnSource::Connection)));
     let fits = match chain {
+        PresentedChain::Host => is_on_connection,
         PresentedChain::Unread => true,
         PresentedChain::EnvoyXfcc => !is_proxys,
         PresentedChain::ProxyField => {
@@ -140,13 +143,13 @@ fn verified_by(
         return Err(ConfigError::new(
             ".presented_chain",
             "found a place where `source` has no chain, expected `none`, `envoy_xfcc` for a certificate of Envoy's own \
-             connection, or `proxy_field` for a field of a proxy that is `xfcc` or `rfc9440`",
+             connection, `host` for one that the host program shows with it, or `proxy_field` for a field of a proxy \
+             that is `xfcc` or `rfc9440`",
         ));
     }
     if entry.verified_by != Some(Verifier::Host) {
         return Ok(VerifiedBy::Edge(chain));
     }
-    let is_on_connection = matches!(source, None | Some(SourceEntry::Own(OwnSource::Connection)));
     if chain != PresentedChain::Unread || !is_on_connection {
         return Err(ConfigError::new(
             ".verified_by",
@@ -186,12 +189,6 @@ fn revocation(
         return Err(ConfigError::new(
             ".check",
             "found `path` although `verified_by` is `host`, expected `leaf`: the edge does not see the path",
-        ));
-    }
-    if entry.lists.is_empty() {
-        return Err(ConfigError::new(
-            ".lists",
-            "found no list, expected at least one",
         ));
     }
     let reads_chain = !matches!(

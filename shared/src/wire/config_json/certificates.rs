@@ -118,6 +118,8 @@ choice! {
         None = "none",
         /// In the `x-forwarded-client-cert` that this same Envoy writes with `SANITIZE_SET`, `cert` and `chain`.
         EnvoyXfcc = "envoy_xfcc",
+        /// Where the host program shows them as a fact of the connection (Cloudflare; Envoy and NGINX do not).
+        Host = "host",
         /// In what the trusted proxy writes besides the certificate: `Chain` of `xfcc`, `Client-Cert-Chain` of `rfc9440`.
         ProxyField = "proxy_field",
     }
@@ -136,7 +138,7 @@ object! {
     struct CrlEntry {
         /// Which certificates of a path are looked up.
         check: CrlCheck,
-        /// The lists, each text one DER in base64 or some in PEM; of several of one issuer the newest counts.
+        /// The lists, each text one DER in base64 or some in PEM; of several of one issuer the newest counts. Empty only where the host program keeps lists itself (Cloudflare: D1).
         lists: Vec<ListText>,
         /// What becomes of a certificate no list speaks for; `refuse` unless given.
         unknown: Option<ToleranceName>,

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::texts::{Authority, Path, RouteName, SecretName, TenantName, Time};
+use crate::acme;
 use crate::config::{AliasPath, CertificateFields, CertificatePolicy, TrustedProxies};
 use crate::header::HeaderName;
 use crate::host_name::HostName;
@@ -250,7 +251,7 @@ impl FromJson for AcmeChallenges {
         let mut challenges = BTreeMap::new();
         for (token, value) in found {
             let text = match value {
-                Json::Text(text) if is_key_authorization(token, text) => text.clone(),
+                Json::Text(text) if acme::is_key_authorization(token, text) => text.clone(),
                 _ => {
                     let problem = "found no answer to an ACME challenge, expected a token of 1 to 128 base64url characters, and \
                                    the key authorization that starts with it";
@@ -266,18 +267,6 @@ impl FromJson for AcmeChallenges {
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "object", "additionalProperties": { "type": "string" } })
     }
-}
-
-/// RFC 8555 section 8.1: the token, a dot, and the thumbprint of the account's key.
-fn is_key_authorization(token: &str, text: &str) -> bool {
-    let is_base64url = |text: &str| {
-        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        (1..=128).contains(&text.len()) && text.bytes().all(is_digit)
-    };
-    let thumbprint = text
-        .strip_prefix(token)
-        .and_then(|rest| rest.strip_prefix('.'));
-    is_base64url(token) && thumbprint.is_some_and(is_base64url)
 }
 
 choice! {

@@ -43,13 +43,28 @@ pub const MAX_SHADOW_SECONDS: u64 = 30 * 86_400;
 /// How long metadata may be kept unless configured, in seconds.
 const DISCOVERY_AGE_SECONDS: u64 = 300;
 
-/// Reads a configuration file; `now` is the time in seconds since 1970, and `environment` gives the host
-/// program's secrets by name.
-pub fn parse(
-    json: &[u8],
-    now: u64,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigError> {
+/// What a host program keeps for a configuration outside its file.
+///
+/// A closure that gives secrets by name is one that keeps nothing else.
+pub trait Store {
+    /// The secret of this name, among the host program's own.
+    fn secret(&self, name: &str) -> Option<String>;
+
+    /// The revocation lists kept for a custom domain, each one DER; none where the host program keeps no lists.
+    fn revocation_lists(&self, _custom_domain: &HostName<'_>) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Store for F {
+    fn secret(&self, name: &str) -> Option<String> {
+        self(name)
+    }
+}
+
+/// Reads a configuration file; `now` is the time in seconds since 1970, and `store` what the host program
+/// keeps besides.
+pub fn parse(json: &[u8], now: u64, store: &dyn Store) -> Result<Config, ConfigError> {
     let mut json = Json::parse(json)?;
     if let Json::Object(members) = &mut json {
         // Where an editor finds the schema; nothing of the configuration.
@@ -63,7 +78,7 @@ pub fn parse(
     } = File::from_json(&json)?;
     let context = Context {
         now,
-        environment,
+        store,
         allow_inline_secrets: allow_inline_secrets == Some(true),
         defaults: defaults.as_ref(),
     };
@@ -114,7 +129,7 @@ pub fn schema() -> serde_json::Value {
 /// What the hosts of a file share while they are read.
 struct Context<'a> {
     now: u64,
-    environment: &'a dyn Fn(&str) -> Option<String>,
+    store: &'a dyn Store,
     allow_inline_secrets: bool,
     defaults: Option<&'a Settings>,
 }
@@ -138,6 +153,7 @@ impl Context<'_> {
                 ));
             }
         };
+        let certificates = self.with_kept_lists(certificates, &custom_domain)?;
         let matches = entry.origin.matches.unwrap_or(OriginMatches::Subjects);
         if certificate_fields.verdict.is_none()
             && certificates.self_signed.is_some()
@@ -263,10 +279,42 @@ impl Context<'_> {
                          both judge the same certificate",
                     );
                 }
-                ShadowScope::Candidate(Arc::clone(candidate))
+                let candidate = self
+                    .with_kept_lists(Arc::clone(candidate), &host.custom_domain.0)
+                    .map_err(|error| error.in_member("shadow"))?;
+                ShadowScope::Candidate(candidate)
             }
         };
         Ok(Some(Arc::new(Shadow { until, scope })))
+    }
+
+    /// Adds the revocation lists that the host program keeps for the host, where lists are asked for.
+    fn with_kept_lists(
+        &self,
+        policy: Arc<CertificatePolicy>,
+        custom_domain: &HostName<'_>,
+    ) -> Result<Arc<CertificatePolicy>, ConfigError> {
+        let Some(revocation) = policy
+            .ca_signed
+            .as_ref()
+            .and_then(|ca_signed| ca_signed.trust.revocation())
+        else {
+            return Ok(policy);
+        };
+        match self.store.revocation_lists(custom_domain) {
+            None if revocation.is_empty() => Err(ConfigError::new(
+                ".client_certificates.ca_signed.crl.lists",
+                "found no list, expected at least one",
+            )),
+            None => Ok(policy),
+            Some(kept) => {
+                let mut policy = CertificatePolicy::clone(&policy);
+                if let Some(ca_signed) = &mut policy.ca_signed {
+                    ca_signed.trust.add_lists(kept);
+                }
+                Ok(Arc::new(policy))
+            }
+        }
     }
 
     fn api_key(&self, entry: &HostEntry, profile: Profile) -> Result<Option<Secret>, ConfigError> {
@@ -293,7 +341,7 @@ impl Context<'_> {
                     true => format!(" `{name}`"),
                     false => String::new(),
                 };
-                let text = (self.environment)(name).ok_or_else(|| {
+                let text = self.store.secret(name).ok_or_else(|| {
                     at_env(format!(
                         "found no variable{shown} among the host program's secrets, expected one \
                          (Envoy: in its environment, and named in `host_env_keys`)"
