@@ -1,0 +1,96 @@
+// What a Worker's runtime is asked and told, in as few steps as can be: a request goes into the module as one text
+// and comes out as another. Nothing is decided here.
+
+// Between the parts of a text, and between the members of `request.cf`; neither HTTP nor a URL can hold them, and a
+// member that does is told as unreadable.
+const END = "\0";
+const NEXT = "\x01";
+
+// The header fields of the request that is being judged, and the text it was told in. Judging never waits, so no
+// other request comes in between.
+let fields;
+let told;
+
+// Set once, when the configuration is in force.
+let strictTransportSecurity;
+let dataset;
+let unavailable;
+
+export function configure(hsts, analytics, refuse) {
+  strictTransportSecurity = typeof hsts === "string" ? hsts : undefined;
+  dataset = analytics ?? undefined;
+  unavailable = refuse;
+}
+
+export function hasAnalytics() {
+  return dataset !== undefined;
+}
+
+// One member of `request.cf`: absent, a text, a truth value, or anything else.
+function member(value) {
+  if (typeof value === "string") return value.includes(END) || value.includes(NEXT) ? "!" : "=" + value;
+  if (value === undefined || value === null) return "";
+  return value === true ? "t" : value === false ? "f" : "!";
+}
+
+function connection(cf) {
+  const auth = cf?.tlsClientAuth;
+  return (
+    member(auth?.certFingerprintSHA256) + NEXT + member(cf?.tlsVersion) + NEXT + member(cf?.tlsCipher) + NEXT +
+    member(auth?.certPresented) + NEXT + member(auth?.certVerified) + NEXT + member(auth?.certRevoked) + NEXT +
+    member(auth?.certRFC9440) + NEXT + member(auth?.certRFC9440TooLarge) + NEXT +
+    member(auth?.certChainRFC9440) + NEXT + member(auth?.certChainRFC9440TooLarge)
+  );
+}
+
+export function gather(request) {
+  fields = [...request.headers];
+  let text = Date.now() + END + request.method + END + request.url + END + connection(request.cf);
+  for (const [name, value] of fields) text += END + name + END + value;
+  told = text;
+  return text;
+}
+
+// `edits`: the URL, a digit for each field (1: it is left out), then names and values to set.
+export function forward(request, edits) {
+  const parts = edits.split(END);
+  const removed = parts[1];
+  const headers = [];
+  for (let i = 0; i < fields.length; i++) if (removed[i] !== "1") headers.push(fields[i]);
+  for (let i = 2; i < parts.length; i += 2) headers.push([parts[i], parts[i + 1]]);
+  return send(parts[0], { method: request.method, headers, body: request.body, redirect: "manual", cache: "no-store" }, told);
+}
+
+async function send(url, init, told) {
+  let response;
+  try {
+    response = await fetch(url, init);
+  } catch {
+    return unavailable(told);
+  }
+  if (strictTransportSecurity === undefined || response.headers.has("strict-transport-security")) return response;
+  response = new Response(response.body, response);
+  response.headers.set("strict-transport-security", strictTransportSecurity);
+  return response;
+}
+
+// `fields`: names and values.
+export function answer(status, fields, body, isHttps) {
+  const parts = fields.split(END);
+  const headers = new Headers();
+  for (let i = 0; i + 1 < parts.length; i += 2) headers.append(parts[i], parts[i + 1]);
+  if (isHttps && strictTransportSecurity !== undefined) headers.set("strict-transport-security", strictTransportSecurity);
+  return new Response(body, { status, headers });
+}
+
+export function count(outcome, code, host) {
+  dataset.writeDataPoint({ indexes: [host], blobs: [outcome, code], doubles: [1] });
+}
+
+export function newId() {
+  return crypto.randomUUID();
+}
+
+export function waitUntil(context, promise) {
+  context.waitUntil(promise);
+}
