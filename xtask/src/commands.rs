@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 
 use crate::exec::{self, Outcome};
 use crate::step::Steps;
-use crate::tools::{Cache, cargo_deny, envoy, nginx, node, pkits};
-use crate::{dist, filter, instructions, no_std, repo, wasm_std};
+use crate::tools::{Cache, cargo_deny, envoy, nginx, node, pkits, worker_build};
+use crate::{dist, filter, instructions, no_std, repo, wasm_std, worker};
 
 /// An Envoy that shows a client certificate, but not whether it verified it. The 1.38.3 that can be had
 /// comes without a Wasm runtime.
@@ -25,15 +25,14 @@ const RUNNERS: &str = "auth-edge-tests";
 /// What is run for long.
 const SOAK_TEST: &str = "updates_under_load_lose_no_request_no_connection_and_no_memory";
 
-/// The folder whose npm packages the demo needs.
-const DEMO: &str = "envoy-demo";
-
 /// What `setup` found; a tool that could not be had is missing.
 struct Tools {
     envoys: Vec<(&'static str, Option<PathBuf>)>,
     older_envoys: Vec<(&'static str, Option<PathBuf>)>,
     node: Option<PathBuf>,
+    /// The npm packages of the demo.
     npm_root: Option<PathBuf>,
+    worker: Option<worker::Kit>,
     pkits: Option<PathBuf>,
     /// Or why there is none: only Debian's packages have one that can be unpacked.
     nginx: Outcome<PathBuf>,
@@ -53,19 +52,31 @@ fn fetch(cache: &Cache, steps: &mut Steps) -> Tools {
     let envoys = envoys_of(envoy::VERSIONS);
     let older_envoys = envoys_of(&OLDER_ENVOYS);
     let node = steps.work("tools: Node.js", "find or fetch it", || node::node(cache));
-    let demo = repo::root().join(DEMO);
-    let npm_root = steps.work("tools: npm packages", &format!("npm ci for {DEMO}"), || {
-        node::npm_ci(cache, &demo)
-    });
+    let mut npm = |folder: &str| {
+        let name = format!("tools: npm packages of {folder}");
+        steps.work(&name, "find or fetch them", || node::npm_ci(cache, folder))
+    };
+    let (npm_root, worker_npm_root) = (npm(node::DEMO), npm(node::WORKER));
     steps.work("tools: Wasm", "find or build the standard library", || {
         wasm_std::ensure(cache).map(|_| ())
     });
+    let programs = steps.work("tools: worker-build", "find or build it", || {
+        worker_build::programs(cache)
+    });
+    let worker = (|| {
+        Some(worker::Kit {
+            node: node.clone()?,
+            npm_root: worker_npm_root?,
+            programs: programs?,
+        })
+    })();
     let pkits = steps.work("tools: PKITS", "find or fetch it", || pkits::pkits(cache));
     Tools {
         envoys,
         older_envoys,
         node,
         npm_root,
+        worker,
         pkits,
         nginx: nginx::program(cache),
     }
@@ -78,11 +89,23 @@ pub(crate) fn setup(cache: &Cache) -> ExitCode {
     steps.finish()
 }
 
+/// `worker`.
+pub(crate) fn worker(cache: &Cache) -> Outcome<ExitCode> {
+    let kit = worker::Kit::find(cache)?;
+    worker::build(cache, &kit).map(|()| ExitCode::SUCCESS)
+}
+
+/// `worker --dry-run`.
+pub(crate) fn worker_dry_run(cache: &Cache) -> Outcome<ExitCode> {
+    let kit = worker::Kit::find(cache)?;
+    worker::dry_run(cache, &kit).map(|_| ExitCode::SUCCESS)
+}
+
 /// `demo`: this process becomes the demo, so that its signals and its exit code are the demo's.
 pub(crate) fn demo(cache: &Cache, once: bool) -> Outcome<ExitCode> {
     let node = node::node(cache)?;
     let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
-    let npm_root = node::npm_ci(cache, &repo::root().join(DEMO))?;
+    let npm_root = node::npm_ci(cache, node::DEMO)?;
     let wasm = filter::build_filter(cache)?;
     exec::say("  building and starting the demo (some minutes the first time)");
     let why = demo_command(&envoy, &wasm, &node, &npm_root, once).exec();
@@ -153,6 +176,7 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
     vectors_steps(&tools, wasm.as_deref(), steps);
     nginx_steps(&tools, wasm.as_deref(), steps);
     hosts_steps(&tools, wasm.as_deref(), steps);
+    worker_steps(cache, &tools, steps);
     match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
         ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
             steps.command("demo", &mut demo_command(envoy, wasm, node, npm_root, true));
@@ -250,6 +274,25 @@ fn hosts_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
             command
         });
     }
+}
+
+/// The Worker: its size, and what wrangler makes of it.
+fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
+    const BUILD: &str = "worker";
+    const DRY_RUN: &str = "worker: dry run";
+    let Some(kit) = &tools.worker else {
+        for name in [BUILD, DRY_RUN] {
+            steps.not_run(name, "one of the tools that build the Worker is missing");
+        }
+        return;
+    };
+    steps.work(BUILD, "build the Worker, and measure it", || {
+        worker::build(cache, kit)
+    });
+    // The tests of the Worker belong after this: they are to run what wrangler has built.
+    steps.work(DRY_RUN, "have wrangler do all but deploy it", || {
+        worker::dry_run(cache, kit)
+    });
 }
 
 /// Runs a command that needs an Envoy and the filter, or notes which of them is missing.

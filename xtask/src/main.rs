@@ -13,6 +13,7 @@ mod step;
 mod tools;
 mod wasm_file;
 mod wasm_std;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,6 +26,9 @@ Usage: cargo xtask [--install] <command>
 Commands:
   setup             fetch every tool that the tests and the demo need
   wasm              build the filter to target/filter/auth_edge_filter.wasm
+  worker [--dry-run]
+                    build the Cloudflare Worker to worker/build, as wrangler.toml says;
+                    --dry-run has wrangler build it, and do all but deploy it
   demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
   test              run every test, natively and in real Envoys
   bench             measure the filter
@@ -64,6 +68,7 @@ enum Task {
     Help,
     Setup,
     Wasm,
+    Worker { dry_run: bool },
     Demo { once: bool },
     Test,
     Bench,
@@ -107,6 +112,8 @@ fn main() -> ExitCode {
         Task::Help => ExitCode::SUCCESS,
         Task::Setup => commands::setup(&cache),
         Task::Wasm => report(filter::build_filter(&cache).map(|_| ExitCode::SUCCESS)),
+        Task::Worker { dry_run: true } => report(commands::worker_dry_run(&cache)),
+        Task::Worker { dry_run: false } => report(commands::worker(&cache)),
         Task::Demo { once } => report(commands::demo(&cache, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
@@ -165,6 +172,9 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         "help" => Task::Help,
         "setup" => Task::Setup,
         "wasm" => Task::Wasm,
+        "worker" => Task::Worker {
+            dry_run: has("--dry-run"),
+        },
         "demo" => Task::Demo {
             once: has("--once"),
         },
@@ -227,6 +237,10 @@ mod tests {
             Ok((Task::Demo { once: true }, true))
         );
         assert_eq!(parse_line("docs"), Ok((Task::Docs { check: false }, false)));
+        assert_eq!(
+            parse_line("worker --dry-run"),
+            Ok((Task::Worker { dry_run: true }, false))
+        );
         assert_eq!(
             parse_line("instructions --check"),
             Ok((Task::Instructions { check: true }, false))

@@ -275,6 +275,8 @@ fn watch(command: &mut Command) -> Outcome<(bool, String, Tally)> {
 struct Tally {
     /// The sum of cargo's `test result:` lines, one for each test binary.
     cargo: Option<Counts>,
+    /// What Node's test runner reports at its end.
+    node: Option<Counts>,
     /// The closing line of one of our own runners, when it is the last line so far.
     closing: Option<Counts>,
 }
@@ -292,11 +294,16 @@ impl Tally {
             sum.passed += counts.passed;
             sum.failed += counts.failed;
         }
+        if let Some(counts) = node_line(line) {
+            let sum = self.node.get_or_insert_default();
+            sum.passed += counts.passed;
+            sum.failed += counts.failed;
+        }
     }
 
     /// A runner's own closing line wins: it is the sum of all that it ran.
     fn total(&self) -> Option<Counts> {
-        self.closing.or(self.cargo)
+        self.closing.or(self.cargo).or(self.node)
     }
 }
 
@@ -309,6 +316,28 @@ fn cargo_line(line: &str) -> Option<Counts> {
         passed: number(parts.next()?, "passed")?,
         failed: number(parts.next()?, "failed")?,
     })
+}
+
+/// Reads `ℹ pass 3` and `ℹ fail 0`, each on a line of its own; in the format TAP a `#` stands before them.
+fn node_line(line: &str) -> Option<Counts> {
+    let rest = line
+        .strip_prefix("ℹ ")
+        .or_else(|| line.strip_prefix("# "))?;
+    let (name, count) = rest.split_once(' ')?;
+    let count = count.parse().ok()?;
+    let none = Counts::default();
+    match name {
+        "pass" => Some(Counts {
+            passed: count,
+            ..none
+        }),
+        // A test that never ended is cancelled, and so are those that wait for it.
+        "fail" | "cancelled" => Some(Counts {
+            failed: count,
+            ..none
+        }),
+        _ => None,
+    }
 }
 
 /// Reads `3 passed, 0 failed`, before which one word with a colon may stand and after which more counts.
@@ -386,6 +415,14 @@ mod tests {
         );
         let both = "test result: ok. 2 passed; 0 failed; 0 ignored\n9 passed, 0 failed";
         assert_eq!(total(both), Some(counts(9, 0)));
+    }
+
+    #[test]
+    fn nodes_counts_are_read() {
+        let output = "✔ a (1 ms)\nℹ tests 4\nℹ pass 2\nℹ fail 1\nℹ cancelled 1\nℹ duration_ms 9";
+        assert_eq!(total(output), Some(counts(2, 2)));
+        assert_eq!(total("# tests 0\n# pass 0\n# fail 0"), Some(counts(0, 0)));
+        assert_eq!(total("ℹ pass the salt\npass 3"), None);
     }
 
     #[test]

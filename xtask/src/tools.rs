@@ -8,6 +8,7 @@ pub(crate) mod node;
 pub(crate) mod pkits;
 pub(crate) mod python;
 pub(crate) mod valgrind;
+pub(crate) mod worker_build;
 
 use std::ffi::OsString;
 use std::fs::{self, File};

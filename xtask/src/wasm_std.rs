@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -76,7 +77,42 @@ impl WasmToolchain {
 
     /// The same with the standard library of another folder.
     pub(crate) fn cargo_with(&self, sysroot: Option<&Path>) -> Command {
-        let mut command = self.rustc.command(&self.cargo);
+        self.command(&self.cargo, sysroot)
+    }
+
+    /// A program that calls others by name: `cargo` and `rustc`, with which it builds as [`Self::cargo`] does,
+    /// and `tools`, the paths of more.
+    pub(crate) fn program(&self, program: &Path, tools: &[&Path]) -> Outcome<Command> {
+        let mut command = self.command(program.as_os_str(), self.sysroot.as_deref());
+        let mut folders = vec![self.by_name(tools)?];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        folders.extend(std::env::split_paths(&path));
+        let joined = std::env::join_paths(folders)
+            .map_err(|why| format!("cannot name the tools in PATH: {why}"))?;
+        command.env("PATH", joined);
+        Ok(command)
+    }
+
+    /// A folder for `PATH` with the tools in it; their own folders may hold another `cargo`.
+    fn by_name(&self, tools: &[&Path]) -> Outcome<PathBuf> {
+        let folder = self.target_dir().join("bin");
+        at(fs::create_dir_all(&folder), "make the folder", &folder)?;
+        for tool in tools {
+            let name = tool.file_name().unwrap_or_default();
+            script(&folder.join(name), tool.as_os_str(), None)?;
+        }
+        // Without a sysroot of its own, this toolchain is what `PATH` has already.
+        if let Some(sysroot) = &self.sysroot {
+            // A program that asks the compiler for the target's library is to be shown this one. What cargo
+            // builds gets it by the flags, which keep it from build scripts.
+            script(&folder.join("rustc"), &self.rustc.path, Some(sysroot))?;
+            script(&folder.join("cargo"), &self.cargo, None)?;
+        }
+        Ok(folder)
+    }
+
+    fn command(&self, program: &OsStr, sysroot: Option<&Path>) -> Command {
+        let mut command = self.rustc.command(program);
         repo::forget_package(&mut command);
         command.current_dir(repo::root());
         // With a target given, cargo uses these flags for that target alone, so that procedural macros and
@@ -286,7 +322,7 @@ fn build_std(cache: &Cache, rustc: &Program, cargo: &OsStr, sysroot: &Path) -> O
          [profile.release]\nopt-level = 3\n",
     )?;
     // What the library depends on lies beside its source, so that nothing is fetched.
-    let vendor = toml_string(&source.join("library/vendor"))?;
+    let vendor = quoted(&source.join("library/vendor"))?;
     write(
         ".cargo/config.toml",
         &format!(
@@ -449,12 +485,31 @@ fn joined(flags: &[impl AsRef<OsStr>]) -> OsString {
     text
 }
 
-/// A path as a string in TOML.
-fn toml_string(path: &Path) -> Outcome<String> {
+/// Writes a script that becomes a program, with a sysroot where one is given.
+fn script(file: &Path, program: &OsStr, sysroot: Option<&Path>) -> Outcome<()> {
+    let mut text = format!("#!/bin/sh\nexec {}", quoted(Path::new(program))?);
+    if let Some(sysroot) = sysroot {
+        text.push_str(&format!(" --sysroot {}", quoted(sysroot)?));
+    }
+    text.push_str(" \"$@\"\n");
+    // Renamed into place: another run may be starting the one that is there.
+    let unfinished = file.with_extension(std::process::id().to_string());
+    at(fs::write(&unfinished, text), "write", &unfinished)?;
+    let mode = fs::Permissions::from_mode(0o755);
+    at(
+        fs::set_permissions(&unfinished, mode),
+        "make executable",
+        &unfinished,
+    )?;
+    at(fs::rename(&unfinished, file), "write", file)
+}
+
+/// A path in single quotes, which TOML and the shell read alike.
+fn quoted(path: &Path) -> Outcome<String> {
     match path.to_str() {
         Some(text) if !text.contains(['\'', '\n']) => Ok(format!("'{text}'")),
         _ => Err(format!(
-            "{} cannot be named in a configuration of cargo",
+            "{} cannot be named in a configuration of cargo or in a script",
             path.display()
         )),
     }
@@ -477,8 +532,19 @@ mod tests {
     }
 
     #[test]
+    fn a_script_puts_the_sysroot_before_what_it_is_given() {
+        let folder = std::env::temp_dir().join(format!("auth-edge-script-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("echo");
+        script(&file, OsStr::new("/bin/echo"), Some(Path::new("/a b"))).unwrap();
+        let said = exec::capture(Command::new(&file).args(["x", "y z"]), SHORT);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(said.unwrap(), "--sysroot /a b x y z\n");
+    }
+
+    #[test]
     fn paths_are_quoted_or_refused() {
-        assert_eq!(toml_string(Path::new("/a\\b")).unwrap(), "'/a\\b'");
-        assert!(toml_string(Path::new("/a'b")).is_err());
+        assert_eq!(quoted(Path::new("/a\\b")).unwrap(), "'/a\\b'");
+        assert!(quoted(Path::new("/a'b")).is_err());
     }
 }

