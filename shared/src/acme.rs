@@ -54,3 +54,81 @@ fn is_base64url(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(is_digit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Connection, Removal, Transport};
+    use crate::wire::config_json;
+    use std::string::ToString as _;
+
+    const CONFIG: &[u8] = br#"{"version":1,"hosts":[{"custom_domain":"login.example.test","profile":"generic",
+        "mtls":"off","origin":{"host":"origin.example.test"},"acme_challenges":{"known":"known.thumb"}}]}"#;
+
+    fn check(method: &[u8], host: &str, target: &[u8], expected: Option<&str>) {
+        let config = config_json::parse(CONFIG, 0, &|_: &str| None).unwrap();
+        let connection = Connection::new(Transport::Plain);
+        let fields = [(&b"host"[..], host.as_bytes())];
+        let request = Request {
+            method,
+            target,
+            normalized_path: None,
+            authority: None,
+            protocol: None,
+            fields: &fields,
+            peer: [127, 0, 0, 1].into(),
+            connection: Ok(&connection),
+            removal: Removal::Any,
+            acme_answer: None,
+        };
+        let found = lookup(&request, &config);
+        let found = found.map(|found| (found.host.to_string(), found.token));
+        let expected = expected.map(|token| ("login.example.test".to_string(), token));
+        assert_eq!(found, expected, "{host} {target:?}");
+    }
+
+    #[test]
+    fn only_what_may_be_answered_is_looked_up() {
+        let host = "login.example.test";
+        let path = b"/.well-known/acme-challenge/tok_-en";
+        check(b"GET", host, path, Some("tok_-en"));
+        check(
+            b"HEAD",
+            "LOGIN.example.test:80",
+            b"/.well-known/acme-challenge/tok?x",
+            Some("tok"),
+        );
+        check(b"POST", host, path, None);
+        check(b"GET", "other.example.test", path, None);
+        check(b"GET", host, b"/.well-known/acme-challenge/known", None);
+        check(b"GET", host, b"/.well-known/acme-challenge/", None);
+        check(b"GET", host, b"/.well-known/acme-challenge/a/b", None);
+        check(b"GET", host, b"/.well-known/acme-challenge/a'b", None);
+        let longest = [&b"/.well-known/acme-challenge/"[..], &[b'a'; MAX_TOKEN]].concat();
+        check(
+            b"GET",
+            host,
+            &longest,
+            core::str::from_utf8(&[b'a'; MAX_TOKEN]).ok(),
+        );
+        check(b"GET", host, &[&longest[..], b"a"].concat(), None);
+    }
+
+    #[test]
+    fn a_key_authorization_begins_with_its_token() {
+        for (token, text, expected) in [
+            ("a", "a.b", true),
+            ("a", "b.b", false),
+            ("a", "a.", false),
+            ("a", "ab", false),
+            ("a", "a.b.c", false),
+            ("", ".b", false),
+        ] {
+            assert_eq!(
+                is_key_authorization(token, text),
+                expected,
+                "{token} {text}"
+            );
+        }
+    }
+}
