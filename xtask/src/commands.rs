@@ -276,12 +276,15 @@ fn hosts_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
     }
 }
 
-/// The Worker: its size, and what wrangler makes of it.
+/// The Worker: its size, what wrangler makes of it, and every test that runs it.
 fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
     const BUILD: &str = "worker";
     const DRY_RUN: &str = "worker: dry run";
+    const VECTORS: &str = "vectors: Worker";
+    const HOSTS: &str = "hosts: Worker";
+    const NODE: &str = "worker: node tests";
     let Some(kit) = &tools.worker else {
-        for name in [BUILD, DRY_RUN] {
+        for name in [BUILD, DRY_RUN, VECTORS, HOSTS, NODE] {
             steps.not_run(name, "one of the tools that build the Worker is missing");
         }
         return;
@@ -289,10 +292,30 @@ fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
     steps.work(BUILD, "build the Worker, and measure it", || {
         worker::build(cache, kit)
     });
-    // The tests of the Worker belong after this: they are to run what wrangler has built.
-    steps.work(DRY_RUN, "have wrangler do all but deploy it", || {
+    // From here on what wrangler has built is run, which is what users deploy.
+    let built = steps.work(DRY_RUN, "have wrangler do all but deploy it", || {
         worker::dry_run(cache, kit)
     });
+    let Some(built) = built else {
+        for name in [VECTORS, HOSTS, NODE] {
+            steps.not_run(name, "the Worker was not built");
+        }
+        return;
+    };
+    for (name, program) in [(VECTORS, "vectors-worker"), (HOSTS, "hosts-worker")] {
+        let mut command = runner(program);
+        command.arg("--node").arg(&kit.node);
+        command.arg("--npm-root").arg(&kit.npm_root);
+        steps.command(name, command.arg("--worker").arg(&built));
+    }
+    match worker::node_tests(kit, &built) {
+        Ok(mut command) => {
+            steps.command(NODE, &mut command);
+        }
+        Err(why) => {
+            steps.work::<()>(NODE, "lay the tests out", || Err(why));
+        }
+    }
 }
 
 /// Runs a command that needs an Envoy and the filter, or notes which of them is missing.

@@ -1,6 +1,7 @@
 //! Builds the Cloudflare Worker as its users do, and has wrangler do what it does before a deployment.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -100,6 +101,40 @@ pub(crate) fn dry_run(cache: &Cache, kit: &Kit) -> Outcome<PathBuf> {
             module.display()
         ))
     }
+}
+
+/// The command that runs the tests for Node.js, on the Worker in the folder `built`.
+///
+/// They run in a folder where they find their packages, which lie in the cache.
+pub(crate) fn node_tests(kit: &Kit, built: &Path) -> Outcome<Command> {
+    let source = repo::root().join(node::WORKER);
+    let folder = repo::target_dir().join("worker-tests");
+    if folder.exists() {
+        at(fs::remove_dir_all(&folder), "remove", &folder)?;
+    }
+    at(fs::create_dir_all(&folder), "make the folder", &folder)?;
+    for entry in at(fs::read_dir(&source), "read", &source)?.flatten() {
+        let file = entry.path();
+        if file.extension().is_some_and(|end| end == "mjs") {
+            at(
+                fs::copy(&file, folder.join(entry.file_name())),
+                "copy",
+                &file,
+            )?;
+        }
+    }
+    let (packages, link) = (
+        kit.npm_root.join("node_modules"),
+        folder.join("node_modules"),
+    );
+    at(symlink(packages, &link), "make", &link)?;
+    let mut tests = Command::new(&kit.node);
+    tests
+        .args(["--test", "--test-reporter=spec", "*.test.mjs"])
+        .current_dir(folder)
+        .env("AUTH_EDGE_WORKER", built)
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+    Ok(tests)
 }
 
 /// Has wrangler tell nobody of itself and write nothing into the home of who runs it.

@@ -162,6 +162,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_versions_are_those_of_the_crates() {
+        let file = repo::root().join("Cargo.lock");
+        let lock = std::fs::read_to_string(file).unwrap();
+        for (name, tool) in [("worker", &WORKER_BUILD), ("wasm-bindgen", &WASM_BINDGEN)] {
+            let entry = format!("name = \"{name}\"\nversion = \"{}\"\n", tool.version);
+            assert!(lock.contains(&entry), "{name} is not {}", tool.version);
+        }
+    }
+
+    #[test]
     fn versions_are_read_with_and_without_a_name() {
         assert_eq!(version("0.8.7\n"), Some("0.8.7"));
         assert_eq!(version("wasm-bindgen 0.2.130\n"), Some("0.2.130"));
