@@ -1,4 +1,4 @@
-//! Test harness: certificates made at run time, raw HTTP clients, a recording origin, a supervised Envoy.
+//! Test harness: certificates made at run time, raw HTTP clients, a recording origin, a supervised Envoy or workerd.
 //!
 //! Only `conformance` knows the edge's core. A test built on the rest therefore cannot share a mistake
 //! with the code it judges: the bytes of certificates, requests and frames are written out by hand.
@@ -24,3 +24,4 @@ pub mod suites;
 pub mod tls;
 pub mod wasm;
 pub mod wire;
+pub mod workerd;

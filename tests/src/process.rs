@@ -28,8 +28,9 @@ const ADMIN_ANYWHERE: &str =
 
 /// Kills a process and removes its files when this process dies without dropping anything: the pipe
 /// on standard input closes then. Signals from a terminal must not end the watch before that.
+/// A number below zero is that of a process group.
 const WATCH: &str = r#"trap '' INT TERM HUP; read -r _
-[ -z "$2" ] || kill -KILL "$2" 2>/dev/null
+[ -z "$2" ] || kill -s KILL -- "$2" 2>/dev/null
 rm -rf "$1""#;
 
 /// What to start.
@@ -108,11 +109,16 @@ impl Watch {
         Self::start(directory, None)
     }
 
-    fn start(directory: &Path, process: Option<u32>) -> Result<Self, ProcessError> {
+    /// Watches over a directory and a process group, of which it ends every process.
+    pub fn over_group(directory: &Path, group: u32) -> Result<Self, ProcessError> {
+        Self::start(directory, Some(format!("-{group}")))
+    }
+
+    fn start(directory: &Path, process: Option<String>) -> Result<Self, ProcessError> {
         Command::new("sh")
             .args(["-c", WATCH, "sh"])
             .arg(directory)
-            .args(process.map(|id| id.to_string()))
+            .args(process)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -203,7 +209,7 @@ impl Envoy {
         };
         envoy.watch = Some(Watch::start(
             envoy.directory.path(),
-            Some(envoy.child.id()),
+            Some(envoy.child.id().to_string()),
         )?);
         envoy.await_ready()?;
         Ok(envoy)

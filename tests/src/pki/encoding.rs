@@ -52,6 +52,28 @@ pub fn thumbprint_base64url(der: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(der))
 }
 
+/// Whether a certificate names its subject as its issuer; not whether its own key signed it.
+///
+/// One that cannot be read names nobody.
+pub fn issued_by_its_subject(certificate: &[u8]) -> bool {
+    let names = || {
+        let (_, content, _) = split(certificate)?;
+        let (_, fields, _) = split(content)?;
+        let (first, _, after) = split(fields)?;
+        // Version 1 is left out, and the serial number stands first.
+        let rest = match first.first() {
+            Some(&INTEGER) => after,
+            _ => split(after)?.2,
+        };
+        let (_, _, rest) = split(rest)?;
+        let (issuer, _, rest) = split(rest)?;
+        let (_, _, rest) = split(rest)?;
+        let (subject, _, _) = split(rest)?;
+        Some((issuer, subject))
+    };
+    names().is_some_and(|(issuer, subject)| issuer == subject)
+}
+
 /// The content octets of a certificate's serial number; `None` when it cannot be read.
 pub(super) fn serial(certificate: &[u8]) -> Option<Vec<u8>> {
     let (_, content, _) = split(certificate)?;

@@ -27,7 +27,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use authority::Authority;
 pub use certificate::{Template, Version, distinguished_name, printable_name};
-pub use encoding::{encode_uri_component, pem, thumbprint_base64url, thumbprint_hex};
+pub use encoding::{
+    encode_uri_component, issued_by_its_subject, pem, thumbprint_base64url, thumbprint_hex,
+};
 pub use extension::{
     ANY_PURPOSE, AltName, CLIENT_AUTH, CRL_SIGN, Criticality, DIGITAL_SIGNATURE, Extension,
     KEY_AGREEMENT, KEY_CERT_SIGN, Role, SERVER_AUTH, Scope,
