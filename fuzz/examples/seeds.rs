@@ -8,11 +8,15 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use auth_edge::host_name::HostName;
+use auth_edge::secret::Secret;
 use auth_edge::wire::cert_header::Encoding;
+use auth_edge::wire::sealed::{NONCE_BYTES, seal};
 use auth_edge_fuzz::authority::Subtrees;
 use auth_edge_fuzz::{authority, corpus, der, scenarios};
 use auth_edge_tests::conformance::vector;
 use auth_edge_tests::pki::{DAY, Pki, thumbprint_hex};
+use serde_json::json;
 
 /// How many vectors of a subject become seeds.
 const OF_EACH_SUBJECT: usize = 1;
@@ -121,11 +125,35 @@ fn configurations() -> Result<(), Box<dyn Error>> {
         let block = without_was(&block);
         write(&format!("corpus/config/docs-{index:02}"), block.as_bytes())?;
     }
+    write("corpus/config/sealed", sealed()?.as_bytes())?;
     for (letter, json) in scenarios::files() {
         let name = format!("corpus/config/scenario-{}", char::from(letter));
         write(&name, json.as_bytes())?;
     }
     Ok(())
+}
+
+/// A configuration with a sealed API key.
+fn sealed() -> Result<String, Box<dyn Error>> {
+    let secret = Secret::new(scenarios::API_KEY.to_owned())?;
+    let text = seal(
+        &scenarios::SEALING_KEY.parse()?,
+        &"2026-11".parse()?,
+        &HostName::parse("login.example.test")?,
+        &secret,
+        // Each run writes the same; the key protects nothing.
+        [0; NONCE_BYTES],
+    )?;
+    let json = json!({
+        "version": 1,
+        "sealing_keys": { "2026-11": { "env": scenarios::SEALING_KEY_VARIABLE } },
+        "hosts": [{
+            "custom_domain": "login.example.test",
+            "mtls": "off",
+            "origin": { "host": "origin.example.test", "api_key": { "sealed": text } },
+        }],
+    });
+    Ok(format!("{json:#}\n"))
 }
 
 /// Takes the names of variables out that the targets do not know.

@@ -19,6 +19,10 @@ pub const ALIAS: &str = "mtls.login.example.test";
 pub const API_KEY_VARIABLE: &str = "ORIGIN_API_KEY";
 /// Stands for an API key; no output may hold it.
 pub const API_KEY: &str = "xq7notarealkey";
+/// The variable that holds a sealing key.
+pub const SEALING_KEY_VARIABLE: &str = "SEALING_KEY";
+/// Stands for a sealing key; no output may hold it.
+pub const SEALING_KEY: &str = "xq7notarealsealingkeyAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A configuration and the letter that inputs call it by.
 pub struct Scenario {
@@ -95,9 +99,13 @@ fn fixture(name: &str) -> Vec<u8> {
     fs::read(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
 }
 
-/// The API key under its name, as a host program's secrets give it.
+/// The API key and the sealing key under their names, as a host program's secrets give them.
 pub fn secrets(name: &str) -> Option<String> {
-    (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned())
+    match name {
+        API_KEY_VARIABLE => Some(API_KEY.to_owned()),
+        SEALING_KEY_VARIABLE => Some(SEALING_KEY.to_owned()),
+        _ => None,
+    }
 }
 
 /// Every configuration as a file, with its letter.

@@ -1,15 +1,29 @@
 //! What is refused when a configuration is loaded, with the message the operator gets.
 
+use auth_edge::host_name::HostName;
+use auth_edge::secret::Secret;
 use auth_edge::wire::config_json::{self, ConfigError};
+use auth_edge::wire::sealed::{SealingKey, seal};
 use serde_json::{Value, json};
 
 const KEY: &str = "test-only-api-key";
+/// Two keys of 32 bytes in base64url that protect nothing.
+const SEALING_KEYS: [&str; 2] = [
+    "gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8",
+    "gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp4",
+];
+/// The beginning of both.
+const OF_SEALING_KEYS: &str = "gIGCg4SF";
 
 fn secrets(name: &str) -> Option<String> {
     match name {
         "KEY" => Some(KEY.into()),
         "EMPTY" => Some(String::new()),
         "TWO_LINES" => Some("test\nonly".into()),
+        "SEALING_KEY" => Some(SEALING_KEYS[0].into()),
+        "NEXT_SEALING_KEY" => Some(SEALING_KEYS[1].into()),
+        "PADDED_SEALING_KEY" => Some(format!("{}=", SEALING_KEYS[0])),
+        "NO_SEALING_KEY" => Some(SEALING_KEYS[0].replace('g', "+")),
         _ => None,
     }
 }
@@ -48,7 +62,15 @@ fn refused(pointer: &str, value: Value, path: &str, problem: &str) {
     assert!(error.problem().contains(problem), "{error}");
     let shown = error.to_string();
     assert!(shown.starts_with("configuration refused at `"), "{shown}");
+    shows_nothing(&error);
+}
+
+/// Neither an API key nor anything of a sealing key.
+#[track_caller]
+fn shows_nothing(error: &ConfigError) {
+    let shown = format!("{error} {error:?}");
     assert!(!shown.contains(KEY), "{shown}");
+    assert!(!shown.contains(OF_SEALING_KEYS), "{shown}");
 }
 
 #[test]
@@ -384,6 +406,234 @@ fn an_inline_key_is_taken_when_the_file_says_so() {
     config["allow_inline_secrets"] = json!(true);
     config["hosts"][0]["origin"]["api_key"] = json!({ "inline": KEY });
     assert_eq!(load(&config), Ok(1));
+}
+
+/// An API key, sealed for a custom domain with the first or the second sealing key.
+fn sealed(which: usize, key_id: &str, custom_domain: &str) -> String {
+    let key: SealingKey = SEALING_KEYS[which].parse().unwrap();
+    let custom_domain = HostName::parse(custom_domain).unwrap();
+    let secret = Secret::new(KEY.into()).unwrap();
+    let key_id = key_id.parse().unwrap();
+    seal(&key, &key_id, &custom_domain, &secret, [7; 24]).unwrap()
+}
+
+/// Two hosts, each sealed with a key of its own.
+fn good_sealed() -> Value {
+    let mut config = good();
+    config["sealing_keys"] = json!({
+        "2026-11": { "env": "SEALING_KEY" },
+        "2027-05": { "env": "NEXT_SEALING_KEY" },
+    });
+    let mut other = config["hosts"][0].clone();
+    other["custom_domain"] = json!("login.example.org");
+    other["origin"]["api_key"] = json!({ "sealed": sealed(1, "2027-05", "login.example.org") });
+    let first = sealed(0, "2026-11", "login.example.com");
+    config["hosts"][0]["origin"]["api_key"] = json!({ "sealed": first });
+    config["hosts"].as_array_mut().unwrap().push(other);
+    config
+}
+
+/// Changes the configuration with sealed keys and expects the error.
+#[track_caller]
+fn refused_sealed(change: impl FnOnce(&mut Value), path: &str, problem: &str) {
+    let mut config = good_sealed();
+    change(&mut config);
+    let error = load(&config).unwrap_err();
+    assert_eq!((error.path(), error.problem()), (path, problem));
+    shows_nothing(&error);
+}
+
+#[test]
+fn keys_that_are_sealed_under_two_ids_are_opened_at_once() {
+    let json = good_sealed().to_string();
+    let config = config_json::parse(json.as_bytes(), 0, &secrets).unwrap();
+    for name in ["login.example.com", "login.example.org"] {
+        let (_, host, _) = config.find(&HostName::parse(name).unwrap()).unwrap();
+        let key = host.origin.api_key.as_ref().map(Secret::expose);
+        assert_eq!(key, Some(KEY), "{name}");
+    }
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(KEY));
+    assert!(!shown.contains(OF_SEALING_KEYS));
+    assert!(!json.contains(KEY));
+}
+
+#[test]
+fn a_host_name_in_another_spelling_is_the_one_that_was_sealed_for() {
+    let mut config = good_sealed();
+    config["hosts"][0]["custom_domain"] = json!("Login.Example.COM.");
+    assert_eq!(load(&config), Ok(2));
+}
+
+#[test]
+fn sealing_keys_that_no_host_needs_are_read_all_the_same() {
+    let mut config = good();
+    config["sealing_keys"] = json!({ "2026-11": { "env": "SEALING_KEY" } });
+    assert_eq!(load(&config), Ok(1));
+    config["sealing_keys"]["2027-05"] = json!({ "env": "NONE" });
+    let error = load(&config).unwrap_err();
+    assert_eq!(error.path(), "sealing_keys.2027-05.env");
+    assert!(error.problem().contains("found no variable `NONE` among"));
+}
+
+#[test]
+fn a_sealed_key_that_does_not_open_is_refused() {
+    let path = "hosts[0].origin.api_key.sealed";
+    let not_opened = "found a text that the sealing key `2026-11` does not open, expected one that was sealed with it \
+                      for `login.example.com`";
+    let put = |text: String| {
+        move |config: &mut Value| {
+            config["hosts"][0]["origin"]["api_key"]["sealed"] = json!(text);
+        }
+    };
+    let good = sealed(0, "2026-11", "login.example.com");
+    let flipped = match good.strip_suffix('A') {
+        Some(rest) => format!("{rest}Q"),
+        None => format!("{}A", &good[..good.len() - 1]),
+    };
+    for (text, problem) in [
+        // Of another host, of its alias, with another key, with one bit changed.
+        (sealed(0, "2026-11", "login.example.org"), not_opened),
+        (sealed(0, "2026-11", "mtls.login.example.com"), not_opened),
+        (sealed(1, "2026-11", "login.example.com"), not_opened),
+        (good.replace("2026-11:B", "2026-11:C"), not_opened),
+        (flipped, not_opened),
+        (
+            good.replace("2026-11", "2027-05"),
+            "found a text that the sealing key `2027-05` does not open, expected one that was sealed with it \
+             for `login.example.com`",
+        ),
+        (
+            sealed(0, "2025-05", "login.example.com"),
+            "found a text that is sealed with another key, expected `2026-11` or `2027-05` of `sealing_keys`",
+        ),
+        // Two lines; made by libsodium, see `shared/src/wire/sealed.rs`.
+        (
+            "v1:2026-11:QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXhXsc_jeZmj-IAXDfy5ShigAb5yUfLVgbsQ".into(),
+            "found in the sealed text no header value (a byte that cannot stand in a header value), expected an API key",
+        ),
+    ] {
+        refused_sealed(put(text), path, problem);
+    }
+    refused_sealed(
+        |config| drop(config.as_object_mut().unwrap().remove("sealing_keys")),
+        path,
+        "found a text that is sealed with another key, expected `sealing_keys` at the top of the file with the key \
+         that it is sealed with",
+    );
+    refused_sealed(
+        |config| {
+            drop(
+                config["sealing_keys"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("2026-11"),
+            )
+        },
+        path,
+        "found a text that is sealed with another key, expected `2027-05` of `sealing_keys`",
+    );
+}
+
+#[test]
+fn what_is_no_sealed_key_is_refused_and_not_shown() {
+    for (text, found) in [
+        (KEY.to_owned(), "no three parts with `:` between them"),
+        (format!("v2:2026-11:{KEY}"), "another version"),
+        (format!("v1::{KEY}"), "no key id"),
+        (
+            format!("v1:2026-11:{KEY}=="),
+            "no base64url in its third part",
+        ),
+        (format!("v1:2026-11:{}", SEALING_KEYS[0]), "too few bytes"),
+        (format!("v1:2026-11:{}", "A".repeat(5516)), "too many bytes"),
+    ] {
+        refused(
+            "/hosts/0/origin/api_key",
+            json!({ "sealed": text }),
+            "hosts[0].origin.api_key.sealed",
+            &format!(
+                "found no sealed key ({found}), expected `v1:KEY_ID:BASE64URL` as it was sealed"
+            ),
+        );
+    }
+    refused(
+        "/hosts/0/origin/api_key",
+        json!({ "sealed": [KEY] }),
+        "hosts[0].origin.api_key",
+        "expected an object with one member: `env`",
+    );
+}
+
+#[test]
+fn a_sealing_key_that_cannot_be_used_is_refused_and_not_shown() {
+    let key = SEALING_KEYS[0];
+    let (at, path) = ("/sealing_keys", "sealing_keys");
+    let variable = |name: &str| json!({ "2026-11": { "env": name } });
+    for (name, problem) in [
+        ("NONE", "found no variable `NONE` among"),
+        (
+            "EMPTY",
+            "found in the variable `EMPTY` no sealing key (another length), expected 32 bytes in base64url: 43 characters",
+        ),
+        ("PADDED_SEALING_KEY", "(another length)"),
+        ("NO_SEALING_KEY", "(no base64url)"),
+        ("none", "found no variable among"),
+        ("A-B", "found no name of a variable"),
+        (&format!("{key}="), "found no name of a variable"),
+    ] {
+        let path = format!("{path}.2026-11.env");
+        refused(at, variable(name), &path, problem);
+    }
+    // The key itself in the place of the variable's name is not shown.
+    refused(
+        at,
+        variable(key),
+        "sealing_keys.2026-11.env",
+        "found no variable among",
+    );
+    for wrong in [
+        json!(key),
+        json!({ "inline": key }),
+        json!({ "env": [key] }),
+        json!({ "env": "SEALING_KEY", "inline": key }),
+        Value::Null,
+    ] {
+        let problem = "expected an object with one member: `env`, the name of the variable that holds the sealing key";
+        refused(
+            at,
+            json!({ "2026-11": wrong }),
+            "sealing_keys.2026-11",
+            problem,
+        );
+    }
+    for id in ["", "a.b", "a:b", key] {
+        let problem = "found no key id, expected 1 to 32 letters, digits, `-` and `_`";
+        refused(at, json!({ id: { "env": "SEALING_KEY" } }), path, problem);
+    }
+    let three = json!({
+        "a": { "env": "SEALING_KEY" },
+        "b": { "env": "SEALING_KEY" },
+        "c": { "env": "SEALING_KEY" },
+    });
+    refused(
+        at,
+        three,
+        path,
+        "found 3 sealing keys, expected one, or two",
+    );
+    refused(
+        at,
+        json!({}),
+        path,
+        "found 0 sealing keys, expected one, or two",
+    );
+    refused(
+        at,
+        json!([key]),
+        path,
+        "found an array, expected an object of sealing keys by their ids",
+    );
 }
 
 #[test]

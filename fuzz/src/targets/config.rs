@@ -11,6 +11,9 @@ use crate::{check, scenarios};
 /// Stands for a key in the wrong place. It is no usual name of a variable: those are shown.
 const PLANTED: &str = "xq7plantedkey";
 
+/// What the environment holds, and no output.
+const KEYS: [&str; 2] = [scenarios::API_KEY, scenarios::SEALING_KEY];
+
 /// Reads the bytes as they are, then with secrets planted wherever an API key may stand.
 pub(super) fn run(data: &[u8]) {
     if let Ok(config) = parse(data) {
@@ -45,25 +48,28 @@ fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         Ok(config) => {
             assert!(!config.is_empty());
             let shown = format!("{config:?}");
-            assert!(!shown.contains(scenarios::API_KEY), "a key is shown");
+            for key in KEYS {
+                assert!(!shown.contains(key), "a key is shown");
+            }
         }
         Err(error) => {
             let is_in_file = |text: &str| String::from_utf8_lossy(json).contains(text);
             let shown = format!("{error} {error:?}");
-            assert!(
-                !shown.contains(scenarios::API_KEY) || is_in_file(scenarios::API_KEY),
-                "an error shows a key"
-            );
+            for key in KEYS {
+                let is_shown = shown.contains(key) && !is_in_file(key);
+                assert!(!is_shown, "an error shows a key");
+            }
             assert!(!error.problem().is_empty());
         }
     }
     read
 }
 
-/// Puts the secret in place of every text under an `api_key`; tells whether there was one.
+/// Puts the secret in place of every text under an `api_key` and under `sealing_keys`; tells whether there was
+/// one.
 fn plant(json: &mut Value) -> bool {
+    let mut planted = json.get_mut("sealing_keys").is_some_and(replace_texts);
     let hosts = json.get_mut("hosts").and_then(Value::as_array_mut);
-    let mut planted = false;
     for host in hosts.into_iter().flatten() {
         if let Some(key) = host.pointer_mut("/origin/api_key") {
             planted |= replace_texts(key);

@@ -9,6 +9,7 @@
 //! | `cert_header` | a certificate as a header value | R-21, RFC 9440 section 2.2 | out |
 //! | `thumbprint` | SHA-256 of a certificate or key as text | RFC 8705 section 3.1 | both |
 //! | `name` | a distinguished name as text | RFC 4514 | in |
+//! | `sealed` | an API key sealed for the configuration file | its own documentation | both |
 //! | `json` | JSON, as far as it is needed | RFC 8259 | both |
 //! | `config_json` | the configuration file | `docs/configuration.md` | in |
 
@@ -19,5 +20,6 @@ pub mod json;
 pub mod name;
 pub mod pem;
 pub mod rfc9440;
+pub mod sealed;
 pub mod thumbprint;
 pub mod xfcc;

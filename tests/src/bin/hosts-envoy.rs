@@ -33,7 +33,9 @@ const TESTS: &[(&str, Test)] = tests! {
         an_inline_secret_without_permission_refuses_the_start,
         an_edge_without_roots_refuses_the_start,
         a_root_that_is_no_certificate_refuses_the_start,
-        a_configuration_that_is_no_json_refuses_the_start;
+        a_configuration_that_is_no_json_refuses_the_start,
+        a_key_sealed_for_another_host_refuses_the_start,
+        a_missing_sealing_key_refuses_the_start;
     sessions:
         a_ca_signed_certificate_keeps_working_on_a_resumed_session,
         presented_intermediates_keep_working_on_a_resumed_session,
@@ -72,7 +74,8 @@ const TESTS: &[(&str, Test)] = tests! {
         a_refused_configuration_leaves_the_former_in_force,
         a_refused_first_configuration_closes_and_shows,
         a_revocation_list_counts_from_the_next_request_of_an_open_connection,
-        a_removed_root_refuses_the_next_request_of_an_open_connection;
+        a_removed_root_refuses_the_next_request_of_an_open_connection,
+        a_new_sealed_key_is_sent_from_the_next_request_of_an_open_connection;
     load:
         updates_under_load_lose_no_request_no_connection_and_no_memory,
         refused_updates_under_load_change_nothing;
@@ -97,6 +100,8 @@ const TESTS: &[(&str, Test)] = tests! {
     bodies:
         large_bodies_stream_through_both_ways,
         messages_without_a_body_pass;
+    secrets:
+        a_sealed_key_reaches_its_origin_and_no_key_is_shown;
     // Last, so that the log holds everything that the others provoked.
     secrets:
         the_api_key_reaches_the_origin_and_is_shown_nowhere;

@@ -9,7 +9,7 @@ use super::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap
 use super::expect::{Answer, Outcome, Upstream, compare};
 use super::facts::Shows;
 use super::native::{self, Expected};
-use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Setup, Vector};
+use super::vector::{Departure, Expect, HostName, SECRETS, Setup, Vector};
 use crate::origin::{Origin, Recorded};
 use crate::pki::Pki;
 use crate::process::Envoy;
@@ -103,7 +103,7 @@ impl Bench {
             .collect();
         let server = pki.server_identity(&["*.example.test", "*.login.example.test"])?;
         let config = bootstrap(&descriptions, wasm, pki, &server, origin.address().port());
-        let envoy = Envoy::start(envoy, &config.to_string(), &[(API_KEY_VARIABLE, API_KEY)])?;
+        let envoy = Envoy::start(envoy, &config.to_string(), &SECRETS)?;
         let mut listeners = BTreeMap::new();
         for (key, name) in wanted {
             listeners.insert(key, envoy.listener_address(&name)?);

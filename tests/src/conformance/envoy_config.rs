@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::facts::Xfcc;
-use super::vector::{API_KEY_VARIABLE, ORIGIN};
+use super::vector::{ORIGIN, SECRETS};
 use crate::pki::Pki;
 
 /// A listener to be made.
@@ -225,7 +225,7 @@ pub fn wasm_filter(json: &str, name: &str, wasm: &Path) -> Value {
     "vm_id": "auth_edge",
                    "runtime": "envoy.wasm.runtime.v8",
                    "code": { "local": { "filename": wasm } },
-                   "environment_variables": { "host_env_keys": [API_KEY_VARIABLE] },
+                   "environment_variables": { "host_env_keys": SECRETS.map(|(name, _)| name) },
                },
            },
        })

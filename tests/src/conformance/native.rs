@@ -12,7 +12,7 @@ use auth_edge::{Decision, decide};
 
 use super::expect::{Answer, Outcome, Upstream, compare};
 use super::facts::Shows;
-use super::vector::{API_KEY, API_KEY_VARIABLE, Expect, Refuse, Vector};
+use super::vector::{self, Expect, Refuse, Vector};
 use crate::nginx::ingress::Read;
 use crate::pki::{Identity, Pki, thumbprint_hex};
 use crate::wire::WireRequest;
@@ -89,10 +89,9 @@ fn run_with(
     nginx: Option<&Nginx<'_>>,
 ) -> Result<Outcome, Box<dyn Error>> {
     let setup = vector.setup(pki, shows)?;
-    let secrets = |name: &str| (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned());
     let config = nginx.map_or(setup.config.as_str(), |nginx| nginx.config);
     let now = u64::try_from(pki.generated_at())?;
-    let config = config_json::parse(config.as_bytes(), now, &secrets)?;
+    let config = config_json::parse(config.as_bytes(), now, &vector::secret)?;
     let mut wire = vector.request.wire(pki)?;
     let identity = vector.request.certificate.as_deref();
     let identity = identity.map(|name| pki.get(name)).transpose()?;

@@ -13,7 +13,7 @@ use wasmi::Module;
 use super::expect::{Answer, Outcome, compare};
 use super::facts::Shows;
 use super::native;
-use super::vector::{API_KEY, API_KEY_VARIABLE, Departure, Expect, HostName, Refuse, Vector};
+use super::vector::{self, Departure, Expect, HostName, Refuse, SECRETS, Vector};
 use crate::nginx::ingress::{self, OwnAnswer, Read};
 use crate::nginx::module::{Made, Request, Setup, Worker, compile};
 use crate::nginx::shipped::{Shipped, field_line, variable_line};
@@ -125,7 +125,7 @@ impl Bench {
         }
         let mut text = vector.setup(pki, Shows::Verdict)?.config;
         let now = u64::try_from(pki.generated_at())?;
-        let config = config_json::parse(text.as_bytes(), now, &secrets)?;
+        let config = config_json::parse(text.as_bytes(), now, &vector::secret)?;
         let named = replaced(config.fields().map(|(_, name)| name));
         let is_unfit = config.readers_of_own_xfcc().next().is_some();
         if is_unfit {
@@ -134,7 +134,7 @@ impl Bench {
             }
             text = without_own_xfcc(&text)?;
             // Revocation lists of authorities that only clients show cannot be configured here at all.
-            if config_json::parse(text.as_bytes(), now, &secrets).is_err() {
+            if config_json::parse(text.as_bytes(), now, &vector::secret).is_err() {
                 return Ok(Ran::Unfit);
             }
         }
@@ -215,14 +215,12 @@ impl Bench {
             let variable = self.shipped.filter.strip_prefix("env:");
             let variable =
                 variable.ok_or("the filter's configuration is not in the environment")?;
-            let kept = [
-                (variable.to_owned(), config.to_owned()),
-                (API_KEY_VARIABLE.to_owned(), API_KEY.to_owned()),
-            ];
+            let secrets = SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let kept = [(variable.to_owned(), config.to_owned())];
             let setup = Setup {
                 vm_configuration: words.join(" "),
                 configuration: self.shipped.filter.clone(),
-                environment: kept.into_iter().collect(),
+                environment: kept.into_iter().chain(secrets).collect(),
             };
             let worker = Worker::start(&self.module, setup)?;
             self.workers.insert(config.to_owned(), worker);
@@ -331,10 +329,6 @@ fn is_same(decided: &Outcome, found: &Outcome) -> bool {
         }
         _ => false,
     }
-}
-
-fn secrets(name: &str) -> Option<String> {
-    (name == API_KEY_VARIABLE).then(|| API_KEY.to_owned())
 }
 
 /// The names of all fields that NGINX replaces, with those that its operator adds for a configuration.

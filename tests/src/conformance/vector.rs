@@ -20,8 +20,26 @@ use super::facts::{Shows, XFCC, Xfcc};
 pub const API_KEY_VARIABLE: &str = "ORIGIN_API_KEY";
 /// A stand-in that is no key of anybody.
 pub const API_KEY: &str = "test-only-api-key";
+/// The sealing key `2026-11` of the vectors that have one: the bytes 80 to 9f, which protect nothing.
+///
+/// What is sealed in the vectors was made by libsodium, by way of PyNaCl 1.6.2, and is [`API_KEY`].
+pub const SEALING_KEY: (&str, &str) =
+    ("SEALING_KEY", "gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8");
+/// The sealing key `2027-05`: the bytes a0 to bf.
+pub const NEXT_SEALING_KEY: (&str, &str) = (
+    "NEXT_SEALING_KEY",
+    "oKGio6SlpqeoqaqrrK2ur7CxsrO0tba3uLm6u7y9vr8",
+);
+/// Everything that a host program's environment holds for the vectors: names and values.
+pub const SECRETS: [(&str, &str); 3] = [(API_KEY_VARIABLE, API_KEY), SEALING_KEY, NEXT_SEALING_KEY];
 /// The origin's host name in every configuration of the vectors.
 pub const ORIGIN: &str = "origin.example.test";
+
+/// What the environment holds under this name.
+pub fn secret(name: &str) -> Option<String> {
+    let mut secrets = SECRETS.iter();
+    secrets.find_map(|(known, value)| (*known == name).then(|| (*value).to_owned()))
+}
 
 /// One behaviour: a request under a configuration, and what becomes of it.
 #[derive(Clone, Debug, Deserialize)]

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Stage, config, ensure, telling, with_ca_signed};
+use super::secrets::sealed;
+use super::{DOMAIN, Outcome, Stage, config, ensure, telling, with_ca_signed};
 use crate::conformance::envoy_config::Filter;
-use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
+use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE, SEALING_KEY, SECRETS};
+use crate::pki::PkiError;
 use crate::process::ProcessError;
 
 /// An unknown member refuses the start.
@@ -86,21 +88,52 @@ pub fn a_configuration_that_is_no_json_refuses_the_start(stage: &Stage) -> Outco
     refuses(stage, &cut, Some(API_KEY), &["EOF", "line 1 column 25"])
 }
 
+/// What was sealed for one host does not open for another.
+pub fn a_key_sealed_for_another_host_refuses_the_start(stage: &Stage) -> Outcome {
+    let text = sealed(SEALING_KEY, "2026-11", "other.example.test", API_KEY)?;
+    let log = [
+        "`hosts[0].origin.api_key.sealed`",
+        "the sealing key `2026-11` does not open",
+        "expected one that was sealed with it for `login.example.test`",
+    ];
+    let config = with_sealed(stage, &text)?;
+    refuses_with(stage, &config, &SECRETS, &log)
+}
+
+/// A sealing key that is not among the secrets refuses the start.
+pub fn a_missing_sealing_key_refuses_the_start(stage: &Stage) -> Outcome {
+    let text = sealed(SEALING_KEY, "2026-11", DOMAIN, API_KEY)?;
+    let log = ["`sealing_keys.2026-11.env`", SEALING_KEY.0, "expected one"];
+    let config = with_sealed(stage, &text)?;
+    refuses(stage, &config, Some(API_KEY), &log)
+}
+
+fn with_sealed(stage: &Stage, text: &str) -> Result<Value, PkiError> {
+    let mut config = config(&stage.pki)?;
+    config["sealing_keys"] = json!({ "2026-11": { "env": SEALING_KEY.0 } });
+    config["hosts"][0]["origin"]["api_key"] = json!({ "sealed": text });
+    Ok(config)
+}
+
 /// Envoy exits, its log holds one line of ours with all of `expected`, and the key stands nowhere.
 fn refuses(stage: &Stage, config: &Value, key: Option<&str>, expected: &[&str]) -> Outcome {
+    let env: Vec<_> = key.map(|key| (API_KEY_VARIABLE, key)).into_iter().collect();
+    refuses_with(stage, config, &env, expected)
+}
+
+fn refuses_with(stage: &Stage, config: &Value, env: &[(&str, &str)], expected: &[&str]) -> Outcome {
     let json = config
         .as_str()
         .map_or_else(|| config.to_string(), str::to_owned);
-    let env: Vec<_> = key.map(|key| (API_KEY_VARIABLE, key)).into_iter().collect();
     let port = stage.origin.address().port();
-    let log = match stage.start(Filter::Inline(json), port, &env) {
+    let log = match stage.start(Filter::Inline(json), port, env) {
         Err(ProcessError::Exited { log, .. }) => log,
         Err(error) => return Err(error.into()),
         Ok(_) => return Err("Envoy started".into()),
     };
-    ensure(!log.contains(API_KEY), || {
-        "the log holds the API key".into()
-    })?;
+    for secret in [API_KEY, SEALING_KEY.1] {
+        ensure(!log.contains(secret), || "the log holds a key".into())?;
+    }
     let mut ours = log
         .lines()
         .filter(|line| line.contains("auth_edge: configuration refused at "));

@@ -9,12 +9,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::secrets::sealed;
 use super::{
-    ALIAS, Client, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, config, ensure, forwarded,
-    refused, telling, token_request, verified_by_edge, with_ca_signed,
+    ALIAS, Client, DOMAIN, Outcome, PROTOCOLS, Protocol, SHIPPED, SOON, Stage, config, ensure,
+    forwarded, refused, telling, token_request, verified_by_edge, with_ca_signed,
 };
 use crate::conformance::envoy_config::{Filter, discovered};
-use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
+use crate::conformance::vector::{
+    API_KEY, API_KEY_VARIABLE, NEXT_SEALING_KEY, SEALING_KEY, SECRETS,
+};
 use crate::pki::thumbprint_base64url;
 use crate::poll;
 use crate::process::Envoy;
@@ -133,6 +136,41 @@ pub fn a_removed_root_refuses_the_next_request_of_an_open_connection(stage: &Sta
     )
 }
 
+/// A key that is sealed in the file, and the id that it is sealed under, change with the file; one that was
+/// sealed for another host leaves the former in force.
+pub fn a_new_sealed_key_is_sent_from_the_next_request_of_an_open_connection(
+    stage: &Stage,
+) -> Outcome {
+    let files = Files::new(stage)?;
+    let envoy = files.start(stage)?;
+    let mut clients = clients(stage, &envoy, "ca_client")?;
+    let mut config = config(&stage.pki)?;
+    config["sealing_keys"] = json!({
+        "2026-11": { "env": SEALING_KEY.0 },
+        "2027-05": { "env": NEXT_SEALING_KEY.0 },
+    });
+    let first = sealed(SEALING_KEY, "2026-11", DOMAIN, "test-only-first")?;
+    let second = sealed(NEXT_SEALING_KEY, "2027-05", DOMAIN, "test-only-second")?;
+    let of_another = sealed(NEXT_SEALING_KEY, "2027-05", ALIAS, "test-only-third")?;
+    for (text, counter, sent) in [
+        (first, RELOADED, "test-only-first"),
+        (second, RELOADED, "test-only-second"),
+        (of_another, REJECTED, "test-only-second"),
+    ] {
+        config["hosts"][0]["origin"]["api_key"] = json!({ "sealed": text });
+        files.update(stage, &config, &envoy, counter)?;
+        for client in &mut clients {
+            stage.origin.take();
+            forwarded(&client.send(&request())?)?;
+            let keys = stage.one_at_origin()?;
+            ensure(keys.values("cname-api-key") == [sent.as_bytes()], || {
+                format!("the origin did not get `{sent}`")
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Connections in each protocol that are forwarded at first; then each configuration in turn, with the
 /// code that it refuses with, if it does.
 fn follow(stage: &Stage, identity: &str, turns: &[(Value, Option<&str>)]) -> Outcome {
@@ -195,7 +233,7 @@ impl Files {
     fn start(&self, stage: &Stage) -> Result<Envoy, Box<dyn Error>> {
         let filter = Filter::File(self.path().to_string_lossy().into_owned());
         let port = stage.origin.address().port();
-        Ok(stage.start(filter, port, &[(API_KEY_VARIABLE, API_KEY)])?)
+        Ok(stage.start(filter, port, &SECRETS)?)
     }
 
     /// Moves a new file into place, which is what Envoy watches for.

@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::texts::{Authority, Path, RouteName, SecretName, TenantName, Time};
+use super::secrets::{SealingKeysEntry, SecretSource};
+use super::texts::{Authority, Path, RouteName, TenantName, Time};
 use crate::acme;
 use crate::config::{AliasPath, CertificateFields, CertificatePolicy, TrustedProxies};
 use crate::header::HeaderName;
 use crate::host_name::HostName;
-use crate::secret::Secret;
 use crate::wire::json::{Bounded, ConfigError, FromJson, Json, Text, choice, object, quoted};
 
 /// The largest clock skew that can be configured, in seconds.
@@ -29,6 +29,8 @@ object! {
         version: Bounded<1, 1>,
         /// Whether an API key may stand in this file; keys belong into the host program's secrets.
         allow_inline_secrets: Option<bool>,
+        /// The keys that open what is sealed in this file, by their ids: one, or two while one takes the place of the other.
+        sealing_keys: Option<SealingKeysEntry>,
         /// What holds for every host that does not say otherwise; each member is copied as a whole.
         defaults: Option<Settings>,
         /// The custom domains.
@@ -324,66 +326,5 @@ choice! {
         Subjects = "subjects",
         /// Thumbprints or keys only, never a name that a self-signed certificate could carry.
         ThumbprintsOnly = "thumbprints_only",
-    }
-}
-
-/// Where an API key comes from. No error shows a value: it may be a key in the wrong place.
-pub(super) enum SecretSource {
-    Environment(SecretName),
-    Inline(Secret),
-}
-
-impl FromJson for SecretSource {
-    fn from_json(json: &Json) -> Result<Self, ConfigError> {
-        let expected = "an object with one member: `env`, the name of the variable that holds the key, or `inline`";
-        let Json::Object(found) = json else {
-            return Err(json.unexpected(expected));
-        };
-        match found.as_slice() {
-            [(name, Json::Text(text))] if name == "env" => {
-                text.parse().map(Self::Environment).map_err(|()| {
-                    ConfigError::here(
-                        "found no name of a variable, expected letters, digits and `_`",
-                    )
-                    .in_member("env")
-                })
-            }
-            [(name, Json::Text(text))] if name == "inline" => Secret::new(text.clone())
-                .map(Self::Inline)
-                .map_err(|error| {
-                    ConfigError::here(alloc::format!(
-                        "found no header value ({error}), expected an API key"
-                    ))
-                    .in_member("inline")
-                }),
-            _ => Err(ConfigError::here(alloc::format!(
-                "found another object, expected {expected}"
-            ))),
-        }
-    }
-
-    #[cfg(feature = "schema")]
-    fn schema() -> serde_json::Value {
-        serde_json::json!({ "oneOf": [
-            {
-                "type": "object",
-                "properties": { "env": {
-                    "type": "string",
-                    "pattern": "^[A-Za-z0-9_]+$",
-                    "description": "The name of the variable, among the host program's secrets, that holds the key.",
-                } },
-                "required": ["env"],
-                "additionalProperties": false,
-            },
-            {
-                "type": "object",
-                "properties": { "inline": {
-                    "type": "string",
-                    "description": "The key itself; only with `allow_inline_secrets`.",
-                } },
-                "required": ["inline"],
-                "additionalProperties": false,
-            },
-        ] })
     }
 }

@@ -8,6 +8,7 @@ mod authorities;
 mod certificates;
 mod convert;
 mod entries;
+mod secrets;
 mod texts;
 
 use alloc::format;
@@ -19,11 +20,12 @@ use self::certificates::HeadersPreset;
 use self::convert::preset_fields;
 use self::entries::{
     DiscoveryEntry, File, GenerateEntry, HostEntry, Mode, Mtls, OriginMatches, Preflight,
-    ProfileName, SchemeFrom, SecretSource, Settings, Tls12Name, TlsName,
+    ProfileName, SchemeFrom, Settings, Tls12Name, TlsName,
 };
 pub use self::entries::{
     MAX_CERTIFICATE_FIELD_BYTES, MAX_CLOCK_SKEW_SECONDS, MAX_DISCOVERY_AGE_SECONDS,
 };
+use self::secrets::{SealingKeys, SecretSource, variable};
 use crate::config::{
     AliasPath, CertificatePolicy, Config, CorsPreflight, Host, Origin, PathList, Presence, Scheme,
     Shadow, ShadowScope, Source, Status, Surface, TenantField, Tls12, TlsPolicy, TrustedProxies,
@@ -73,6 +75,7 @@ pub fn parse(json: &[u8], now: u64, store: &dyn Store) -> Result<Config, ConfigE
     let File {
         version: Bounded(_),
         allow_inline_secrets,
+        sealing_keys,
         defaults,
         hosts: entries,
     } = File::from_json(&json)?;
@@ -80,6 +83,8 @@ pub fn parse(json: &[u8], now: u64, store: &dyn Store) -> Result<Config, ConfigE
         now,
         store,
         allow_inline_secrets: allow_inline_secrets == Some(true),
+        sealing_keys: SealingKeys::of(sealing_keys.as_ref(), store)
+            .map_err(|error| error.in_member("sealing_keys"))?,
         defaults: defaults.as_ref(),
     };
     let in_host = |index: usize, error: ConfigError| error.in_element(index).in_member("hosts");
@@ -131,6 +136,7 @@ struct Context<'a> {
     now: u64,
     store: &'a dyn Store,
     allow_inline_secrets: bool,
+    sealing_keys: SealingKeys,
     defaults: Option<&'a Settings>,
 }
 
@@ -318,7 +324,13 @@ impl Context<'_> {
     }
 
     fn api_key(&self, entry: &HostEntry, profile: Profile) -> Result<Option<Secret>, ConfigError> {
-        let at_env = |problem| ConfigError::new(".origin.api_key.env", problem);
+        let in_api_key = |member: &str, error: ConfigError| {
+            error
+                .in_member(member)
+                .in_member("api_key")
+                .in_member("origin")
+        };
+        let in_env = |error| in_api_key("env", error);
         match (&entry.origin.api_key, profile) {
             (None, Profile::Generic) => Ok(None),
             (None, Profile::Auth0) => Err(ConfigError::new(
@@ -330,30 +342,23 @@ impl Context<'_> {
             }
             (Some(SecretSource::Inline(_)), _) => Err(ConfigError::new(
                 ".origin.api_key.inline",
-                "found a key in this file although `allow_inline_secrets` is not true, expected `env`",
+                "found a key in this file although `allow_inline_secrets` is not true, expected `env` or `sealed`",
             )),
             (Some(SecretSource::Environment(name)), _) => {
-                let name = &name.0;
-                // A key that was put here by mistake is not shown; the usual form of a name is.
-                let is_usual =
-                    |byte: u8| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte);
-                let shown = match name.bytes().all(is_usual) {
-                    true => format!(" `{name}`"),
-                    false => String::new(),
-                };
-                let text = self.store.secret(name).ok_or_else(|| {
-                    at_env(format!(
-                        "found no variable{shown} among the host program's secrets, expected one \
-                         (Envoy: in its environment, and named in `host_env_keys`)"
-                    ))
-                })?;
+                let text = variable(self.store, name).map_err(in_env)?;
                 let secret = Secret::new(text).map_err(|error| {
-                    at_env(format!(
+                    let shown = name.shown();
+                    in_env(ConfigError::here(format!(
                         "found in the variable{shown} no header value ({error}), expected an API key"
-                    ))
+                    )))
                 })?;
                 Ok(Some(secret))
             }
+            (Some(SecretSource::Sealed(sealed)), _) => self
+                .sealing_keys
+                .open(sealed, &entry.custom_domain.0)
+                .map(Some)
+                .map_err(|error| in_api_key("sealed", error)),
         }
     }
 }

@@ -125,6 +125,18 @@ impl FromStr for SecretName {
     }
 }
 
+impl SecretName {
+    /// The name as an error shows it behind a noun. A key that was put in its place by mistake is not shown; the
+    /// usual form of a name is.
+    pub(super) fn shown(&self) -> String {
+        let is_usual = |byte: u8| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte);
+        match self.0.bytes().all(is_usual) {
+            true => format!(" `{}`", self.0),
+            false => String::new(),
+        }
+    }
+}
+
 /// A serial number, big-endian without leading zeros.
 pub(super) struct Serial(pub(super) Vec<u8>);
 
