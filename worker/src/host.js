@@ -55,9 +55,10 @@ export function gather(request) {
 export function forward(request, edits) {
   const parts = edits.split(END);
   const removed = parts[1];
-  const headers = [];
-  for (let i = 0; i < fields.length; i++) if (removed[i] !== "1") headers.push(fields[i]);
-  for (let i = 2; i < parts.length; i += 2) headers.push([parts[i], parts[i + 1]]);
+  // A copy, since what is not text in a value would be lost on its way through JavaScript.
+  const headers = new Headers(request.headers);
+  for (let i = 0; i < fields.length; i++) if (removed[i] === "1") headers.delete(fields[i][0]);
+  for (let i = 2; i < parts.length; i += 2) headers.set(parts[i], parts[i + 1]);
   return send(parts[0], { method: request.method, headers, body: request.body, redirect: "manual", cache: "no-store" }, told);
 }
 

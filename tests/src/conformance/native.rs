@@ -4,8 +4,10 @@ use std::error::Error;
 
 use auth_edge::reply::Reply;
 use auth_edge::request::{
-    ClientCertificate, Connection, HostVerdict, Removal, ShownChain, Tls, TlsVersion, Transport,
+    ClientCertificate, Connection, HostVerdict, Removal, ServerName, ShownChain, Tls, TlsVersion,
+    Transport,
 };
+use auth_edge::trust::Chain;
 use auth_edge::verdict::VerdictCache;
 use auth_edge::wire::config_json;
 use auth_edge::{Decision, decide};
@@ -56,7 +58,7 @@ pub fn expected(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Expected, Bo
 /// # Errors
 /// When the vector cannot be run.
 pub fn run(vector: &Vector, pki: &Pki, shows: Shows) -> Result<Outcome, Box<dyn Error>> {
-    run_with(vector, pki, shows, None)
+    run_on(vector, pki, On::Envoy(shows))
 }
 
 /// What NGINX shows and does.
@@ -79,32 +81,105 @@ pub fn run_behind_nginx(
     pki: &Pki,
     nginx: &Nginx<'_>,
 ) -> Result<Outcome, Box<dyn Error>> {
-    run_with(vector, pki, Shows::Verdict, Some(nginx))
+    run_on(vector, pki, On::Nginx(nginx))
 }
 
-fn run_with(
+/// What a vector means behind Cloudflare.
+#[derive(Clone, Debug)]
+pub struct BehindCloudflare {
+    /// The configuration, which reads a chain where Cloudflare tells it.
+    pub config: String,
+    /// Whether the vector's own configuration reads a field that only Envoy writes.
+    pub reads_own_xfcc: bool,
+}
+
+/// The vector's configuration, as an operator of the Worker writes it.
+///
+/// # Errors
+/// When the vector has none.
+pub fn behind_cloudflare(vector: &Vector, pki: &Pki) -> Result<BehindCloudflare, Box<dyn Error>> {
+    let text = vector.setup(pki, Shows::Verdict)?.config;
+    let mut config: serde_json::Value = serde_json::from_str(&text)?;
+    let mut reads_own_xfcc = false;
+    let hosts = config["hosts"].as_array().map_or(0, Vec::len);
+    let hosts = (0..hosts).map(|index| format!("/hosts/{index}"));
+    let places = hosts.chain(["/defaults".to_owned()]);
+    let policies = ["client_certificates", "shadow/client_certificates"];
+    let policies = places.flat_map(|place| policies.map(|policy| format!("{place}/{policy}")));
+    for policy in policies {
+        let Some(policy) = config.pointer_mut(&policy) else {
+            continue;
+        };
+        if let Some(ca_signed) = policy.get_mut("ca_signed")
+            && ca_signed["presented_chain"] == "envoy_xfcc"
+        {
+            reads_own_xfcc = true;
+            ca_signed["presented_chain"] = "host".into();
+        }
+        if let Some(policy) = policy.as_object_mut()
+            && policy
+                .get("source")
+                .is_some_and(|source| source == "envoy_xfcc")
+        {
+            reads_own_xfcc = true;
+            policy.remove("source");
+        }
+    }
+    Ok(BehindCloudflare {
+        config: config.to_string(),
+        reads_own_xfcc,
+    })
+}
+
+/// Runs a vector against the core, given what Cloudflare tells a Worker.
+///
+/// # Errors
+/// When the vector cannot be run.
+pub fn run_behind_cloudflare(
     vector: &Vector,
     pki: &Pki,
-    shows: Shows,
-    nginx: Option<&Nginx<'_>>,
+    shown: &BehindCloudflare,
 ) -> Result<Outcome, Box<dyn Error>> {
+    run_on(vector, pki, On::Cloudflare(shown))
+}
+
+/// Whose facts the core is given.
+#[derive(Clone, Copy)]
+enum On<'a> {
+    Envoy(Shows),
+    Nginx(&'a Nginx<'a>),
+    Cloudflare(&'a BehindCloudflare),
+}
+
+fn run_on(vector: &Vector, pki: &Pki, on: On<'_>) -> Result<Outcome, Box<dyn Error>> {
+    let shows = match on {
+        On::Envoy(shows) => shows,
+        On::Nginx(_) | On::Cloudflare(_) => Shows::Verdict,
+    };
     let setup = vector.setup(pki, shows)?;
-    let config = nginx.map_or(setup.config.as_str(), |nginx| nginx.config);
+    let config = match on {
+        On::Envoy(_) => &setup.config,
+        On::Nginx(nginx) => nginx.config,
+        On::Cloudflare(shown) => &shown.config,
+    };
     let now = u64::try_from(pki.generated_at())?;
     let config = config_json::parse(config.as_bytes(), now, &vector::secret)?;
     let mut wire = vector.request.wire(pki)?;
     let identity = vector.request.certificate.as_deref();
     let identity = identity.map(|name| pki.get(name)).transpose()?;
     let mut normalized_path = None;
-    match nginx {
-        None => wire.headers = setup.xfcc.applied_to(&wire.headers, identity),
-        Some(Nginx { read, .. }) => {
+    match on {
+        On::Envoy(_) => wire.headers = setup.xfcc.applied_to(&wire.headers, identity),
+        On::Nginx(Nginx { read, .. }) => {
             wire.headers = read.fields.clone();
             // The host is one of the fields.
             wire.authority = None;
             normalized_path = Some(read.uri.as_slice());
         }
+        On::Cloudflare(_) => {}
     }
+    let server_name = vector.request.server_name().map(str::to_owned);
+    let chain = identity.map_or(&[][..], |identity| &identity.chain);
     let connection = Connection::new(if vector.request.plain {
         Transport::Plain
     } else {
@@ -113,12 +188,25 @@ fn run_with(
                 true => TlsVersion::Tls12,
                 false => TlsVersion::Tls13,
             },
-            cipher_suite: nginx.map(|_| match vector.request.tls12 {
-                true => super::nginx::TLS12_SUITE.to_owned(),
-                false => super::nginx::TLS13_SUITE.to_owned(),
-            }),
-            server_name: vector.request.server_name().map(str::to_owned).into(),
-            presented_chain: ShownChain::NotShown,
+            cipher_suite: match (on, vector.request.tls12) {
+                (On::Envoy(_), _) => None,
+                (On::Nginx(_) | On::Cloudflare(_), true) => {
+                    Some(super::nginx::TLS12_SUITE.to_owned())
+                }
+                (On::Nginx(_), false) => Some(super::nginx::TLS13_SUITE.to_owned()),
+                (On::Cloudflare(_), false) => Some("AEAD-AES128-GCM-SHA256".to_owned()),
+            },
+            server_name: match on {
+                On::Envoy(_) | On::Nginx(_) => server_name.into(),
+                On::Cloudflare(_) => ServerName::Unavailable,
+            },
+            presented_chain: match on {
+                On::Envoy(_) | On::Nginx(_) => ShownChain::NotShown,
+                On::Cloudflare(_) => {
+                    let others = chain.iter().skip(1).cloned().collect();
+                    ShownChain::Shown(Chain::new(others))
+                }
+            },
             client_certificate: identity
                 .map_or(Ok(ClientCertificate::None), |it| certificate(it, shows))?,
         }))
@@ -137,7 +225,10 @@ fn run_with(
         fields: &fields,
         peer: [127, 0, 0, 1].into(),
         connection: Ok(&connection),
-        removal: nginx.map_or(Removal::Any, |nginx| Removal::Named(nginx.replaced)),
+        removal: match on {
+            On::Envoy(_) | On::Cloudflare(_) => Removal::Any,
+            On::Nginx(nginx) => Removal::Named(nginx.replaced),
+        },
         acme_answer: None,
     };
     let mut verdicts = VerdictCache::new();
@@ -153,7 +244,9 @@ fn run_with(
                 check_log(&line, &wire).map(|()| refusal.reason.code())
             });
             let watched = watched.transpose()?;
-            if let Expect::Forward(expected) = &vector.expect
+            // Cloudflare does not tell all that would be watched.
+            if !matches!(on, On::Cloudflare(_))
+                && let Expect::Forward(expected) = &vector.expect
                 && expected.shadow.as_deref() != watched
             {
                 return Err(format!(

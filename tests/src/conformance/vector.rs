@@ -88,6 +88,9 @@ pub enum HostName {
     /// NGINX, over HTTP/1.1; a fake of it.
     #[serde(rename = "nginx")]
     Nginx,
+    /// workerd, with what Cloudflare tells a Worker.
+    #[serde(rename = "workerd")]
+    Workerd,
 }
 
 /// How a host program departs from what the core decides, and why.
