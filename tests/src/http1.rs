@@ -265,6 +265,14 @@ impl<S: Read> Lines<S> {
         Ok(self.buffer.drain(..length).collect())
     }
 
+    /// What there is, but no more than `most`; empty when the peer has closed.
+    pub(crate) fn some(&mut self, most: usize) -> Result<Vec<u8>, WireError> {
+        if self.buffer.is_empty() {
+            self.fill()?;
+        }
+        Ok(self.buffer.drain(..most.min(self.buffer.len())).collect())
+    }
+
     /// Everything until the peer closes, with or without a farewell.
     fn rest(&mut self) -> Result<Vec<u8>, WireError> {
         loop {

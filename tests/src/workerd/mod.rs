@@ -28,6 +28,8 @@ use crate::poll;
 use crate::process::{ProcessError, Watch};
 
 pub mod cf;
+pub mod front;
+pub mod relay;
 pub mod wire;
 
 /// How long all Workers may take to start; two hundred take some fifteen seconds on an idle machine.
