@@ -59,7 +59,10 @@ export function forward(request, edits) {
   const headers = new Headers(request.headers);
   for (let i = 0; i < fields.length; i++) if (removed[i] === "1") headers.delete(fields[i][0]);
   for (let i = 2; i < parts.length; i += 2) headers.set(parts[i], parts[i + 1]);
-  return send(parts[0], { method: request.method, headers, body: request.body, redirect: "manual", cache: "no-store" }, told);
+  const { method } = request;
+  // With a body, even an empty one, `fetch` takes neither.
+  const body = method === "GET" || method === "HEAD" ? null : request.body;
+  return send(parts[0], { method, headers, body, redirect: "manual", cache: "no-store" }, told);
 }
 
 async function send(url, init, told) {

@@ -146,6 +146,7 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
                 HostName::EnvoyHttp1 => "Envoy, HTTP/1.1",
                 HostName::EnvoyHttp2 => "Envoy, HTTP/2",
                 HostName::Nginx => "NGINX (fake)",
+                HostName::Workerd => "workerd",
             };
             let (kind, why) = match departure {
                 Departure::Consumed { why, .. } => ("consumed", why),
@@ -164,7 +165,13 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
          *Answered by the host*: nothing reaches the origin, and the edge's code is not asserted.\n\
          A departure that does not hold fails its vector.\n\
          In NGINX two rules hold besides, for every vector they apply to: a field that must not pass and that its configuration\n\
-         does not replace refuses the request (R-4, R-5b), and a configuration that reads Envoy's own field is refused.\n\n\
+         does not replace refuses the request (R-4, R-5b), and a configuration that reads Envoy's own field is refused.\n\
+         In the Worker some things hold for every vector: Cloudflare does not tell the TLS server name, so that a request over a\n\
+         connection of another name is refused for its missing certificate or not at all (R-10); a configuration that reads\n\
+         Envoy's own field is refused, and `presented_chain`: `host` takes its place (R-4c); `fetch` adds `cache-control: no-cache`\n\
+         and `pragma: no-cache` where the client sent none, since nothing may be cached (R-5); GET and HEAD go to the origin\n\
+         without a body, which `fetch` refuses to send (R-5); `fetch` writes `\"`, `^`, `{`, `}` and non-ASCII characters of a path,\n\
+         and `'` and non-ASCII characters of a query, percent-encoded (R-5).\n\n\
          | host | what happens | why | vectors |\n\
          | --- | --- | --- | --- |\n",
     );
