@@ -324,7 +324,11 @@ fn refuse(reason: Reason, told: &str) -> JsValue {
                 thumbprint: None,
                 identity_claims: 0,
             };
-            refuse_with(refusal, &seen.request(None), &seen)
+            let request = seen.request(None);
+            if let State::Ready(edge) = ISOLATE.with(|it| it.state.borrow().clone()) {
+                count(&edge, &request, "refused", reason.code());
+            }
+            refuse_with(refusal, &request, &seen)
         }
         None => host::answer(503, "", None, false),
     }
