@@ -7,7 +7,7 @@
 // start: {"workers": [WORKER, ...]} gives the port of each Worker's own socket by name.
 //   WORKER: {"name", "folder": of index.js, "bindings": {NAME: text or JSON},
 //            "kv": {NAME: {KEY: TEXT}}, "d1": {NAME: [SQL, ...]}, "analytics": [NAME, ...],
-//            "origins": [{"name", "address": "IP:PORT", "trust": PEM}, ...]}
+//            "origins": [{"name", "address": "IP:PORT", "trust": PEM}, ...], "clock": "real" or "told"}
 // put: {"worker", "binding", "key", "value"} writes an entry into a KV namespace.
 // sql: {"worker", "binding", "statement"} runs SQL on a D1 database and gives the rows.
 // logs: COUNT gives what all Workers have written to their consoles, [{"level", "message"}, ...], but for the
@@ -32,6 +32,19 @@ const NETWORK = `export default {
   }
 }`;
 
+// Stands for the time: it is what `request.cf.testTime` of the last request says, in milliseconds since 1970.
+// The Worker is as it was built; only what it asks for the time is another.
+const TOLD_TIME = `import Edge from './index.js';
+let now = 0;
+Date.now = () => now;
+const { fetch } = Edge.prototype;
+Edge.prototype.fetch = function (request) {
+  now = request.cf?.testTime ?? now;
+  return fetch.call(this, request);
+};
+export * from './index.js';
+export default Edge;`;
+
 const POINT = 'auth-edge-test-point ';
 
 let miniflare;
@@ -47,13 +60,15 @@ function onLog({ level, message }) {
 }
 
 // The built Worker: its entry, and whatever stands beside it.
-function modules(folder) {
+function modules(folder, clock) {
   const types = { '.js': 'ESModule', '.mjs': 'ESModule', '.wasm': 'CompiledWasm' };
   const entryFirst = (a, b) => (b === 'index.js') - (a === 'index.js');
-  return readdirSync(folder)
+  const built = readdirSync(folder)
     .filter((name) => path.extname(name) in types)
     .sort(entryFirst)
     .map((name) => ({ type: types[path.extname(name)], path: path.join(folder, name) }));
+  const toldTime = { type: 'ESModule', path: path.join(folder, 'told-time.mjs'), contents: TOLD_TIME };
+  return clock === 'told' ? [toldTime, ...built] : built;
 }
 
 function origin({ name, address, trust }) {
@@ -85,10 +100,10 @@ function own(worker, bindings = {}) {
 }
 
 function edge(worker, network) {
-  const { name, folder, bindings = {}, kv, d1, analytics = [] } = worker;
+  const { name, folder, bindings = {}, kv, d1, analytics = [], clock } = worker;
   return {
     name,
-    modules: modules(folder),
+    modules: modules(folder, clock),
     modulesRoot: folder,
     compatibilityDate: COMPATIBILITY_DATE,
     bindings,

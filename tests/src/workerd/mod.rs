@@ -63,6 +63,19 @@ pub struct Worker {
     pub analytics: Vec<String>,
     /// Whom the Worker reaches; any other name is answered 530, as Cloudflare does.
     pub origins: Vec<Upstream>,
+    /// What it takes for the time.
+    pub clock: Clock,
+}
+
+/// What a Worker takes for the time.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The time.
+    #[default]
+    Real,
+    /// What the member `testTime` of `request.cf` said last, in milliseconds since 1970: so a test need not wait.
+    Told,
 }
 
 /// Who has a name, in place of DNS.
