@@ -24,4 +24,5 @@ pub mod suites;
 pub mod tls;
 pub mod wasm;
 pub mod wire;
+pub mod worker_hosts;
 pub mod workerd;

@@ -100,20 +100,7 @@ impl Origin {
     /// # Errors
     /// When it cannot listen there.
     pub fn start_at(address: SocketAddr, identity: &Identity) -> Result<Self, OriginError> {
-        let chain = identity
-            .chain
-            .iter()
-            .cloned()
-            .map(CertificateDer::from)
-            .collect();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone()));
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(OriginError::Identity)?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(OriginError::Identity)?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = server_config(identity).map_err(OriginError::Identity)?;
         let listener = TcpListener::bind(address).map_err(OriginError::Listen)?;
         let address = listener.local_addr().map_err(OriginError::Listen)?;
         let shared = Arc::new(Shared {
@@ -173,6 +160,19 @@ impl Drop for Origin {
             drop(worker.join());
         }
     }
+}
+
+/// How a server speaks TLS with this identity: HTTP/1.1, and no client certificates.
+pub(crate) fn server_config(identity: &Identity) -> Result<ServerConfig, rustls::Error> {
+    let chain = identity.chain.iter().cloned();
+    let chain = chain.map(CertificateDer::from).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone()));
+    let mut tls = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,7 +14,7 @@ use crate::conformance::facts::{XFCC, written};
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
 use crate::origin::Origin;
 use crate::pki::{
-    AltName, DAY, DIGITAL_SIGNATURE, Extension, Identity, Key, KeyKind, Role, SERVER_AUTH,
+    AltName, DAY, DIGITAL_SIGNATURE, Extension, Identity, Key, KeyKind, Pki, Role, SERVER_AUTH,
     Template, distinguished_name,
 };
 use crate::poll;
@@ -45,21 +45,33 @@ pub fn an_origin_with_another_name_gets_nothing(stage: &Stage) -> Outcome {
 
 /// An origin whose certificate comes from an unknown authority gets no request.
 pub fn an_origin_of_an_unknown_authority_gets_nothing(stage: &Stage) -> Outcome {
+    let impostor = origin_of_an_unknown_authority(&stage.pki, &ORIGIN_NAMES)?;
+    gets_nothing(stage, &impostor, "cluster.origin.ssl.fail_verify_error")
+}
+
+/// An origin's identity for these names, from an authority that no edge trusts.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn origin_of_an_unknown_authority(
+    pki: &Pki,
+    names: &[&str],
+) -> Result<Identity, Box<dyn Error>> {
     let key = Key::generate(KeyKind::P256)?;
-    let now = stage.pki.generated_at();
+    let now = pki.generated_at();
+    let names: Vec<AltName<'_>> = names.iter().copied().map(AltName::Dns).collect();
     let template = Template::new(distinguished_name("origin", "", ""), now - DAY, now + DAY)?
         .with(Extension::basic_constraints(Role::EndEntity))
         .with(Extension::key_usage(DIGITAL_SIGNATURE))
         .with(Extension::extended_key_usage(&[SERVER_AUTH]))
-        .with(Extension::subject_alt_name(&ORIGIN_NAMES.map(AltName::Dns)));
-    let impostor = Identity {
+        .with(Extension::subject_alt_name(&names));
+    Ok(Identity {
         name: "origin".into(),
-        chain: vec![stage.pki.authority("other_ca")?.issue(template, &key)?],
+        chain: vec![pki.authority("other_ca")?.issue(template, &key)?],
         key: key.pkcs8().to_vec(),
         host_verified: false,
         completes_handshake: true,
-    };
-    gets_nothing(stage, &impostor, "cluster.origin.ssl.fail_verify_error")
+    })
 }
 
 fn gets_nothing(stage: &Stage, impostor: &Identity, statistic: &str) -> Outcome {
