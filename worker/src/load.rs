@@ -87,7 +87,7 @@ impl Source {
             config_json::parse(&self.json, now, &kept).map_err(|error| error.to_string())?;
         if let Some(host) = config.readers_of_own_xfcc().next() {
             return Err(format!(
-                "{host}: `envoy_xfcc` is a field that Envoy writes; here `presented_chain` is `host`"
+                "configuration refused for {host}: `envoy_xfcc` is a field that Envoy writes; here `presented_chain` is `host`"
             ));
         }
         Ok(config)
