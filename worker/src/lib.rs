@@ -245,8 +245,9 @@ fn settle(edge: &Rc<Edge>, request: &JsValue, env: &Env, told: &str) -> JsValue 
     let Some(seen) = ISOLATE.with(|it| Seen::read(told, &mut it.connections.borrow_mut())) else {
         return refuse(Reason::NoConfiguration, told);
     };
-    let wanted = acme::lookup(&seen.request(None), &edge.config);
-    let (Some(wanted), Some(database)) = (wanted, host::database(env)) else {
+    let wanted = acme::lookup(&seen.request(None), &edge.config)
+        .and_then(|wanted| Some((wanted, host::database(env)?)));
+    let Some((wanted, database)) = wanted else {
         return carry_out(edge, request, &seen, None);
     };
     let (edge, request, now) = (Rc::clone(edge), request.clone(), seen.now);
