@@ -54,8 +54,8 @@ use crate::load::Source;
 const FRESH_SECONDS: u64 = 60;
 /// How long a configuration that could not be used is not tried again, in seconds.
 const RETRY_SECONDS: u64 = 5;
-/// How many connections are remembered: 3 MB of an isolate's 128, 20 MB at worst.
-const REMEMBERED: usize = 512;
+/// How many connections are remembered, by all that is told of them: 3 MB of an isolate's 128, 24 MB at worst.
+const REMEMBERED: usize = 256;
 
 /// What the requests of an isolate share.
 struct Isolate {
