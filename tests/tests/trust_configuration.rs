@@ -1,5 +1,6 @@
 //! What a configuration may say of authorities and revocation lists, with real certificates.
 
+use auth_edge::host_name::HostName;
 use auth_edge::trust::Doubts;
 use auth_edge::wire::config_json;
 use auth_edge_tests::pki::{Extension, Pki, pem};
@@ -194,6 +195,63 @@ fn a_revocation_list_has_to_be_complete_and_of_a_known_issuer() {
     accepted(json!({
         "roots": [root], "presented_chain": "envoy_xfcc", "crl": with(&[&case.list("other_ca")]),
     }));
+}
+
+/// A host program that keeps one list for one host, and one that nobody can read.
+struct Keeper(Vec<u8>);
+
+impl config_json::Store for Keeper {
+    fn secret(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn revocation_lists(&self, custom_domain: &HostName<'_>) -> Option<Vec<Vec<u8>>> {
+        Some(match custom_domain.as_str() {
+            "login.example.test" => vec![self.0.clone(), b"no list".to_vec()],
+            _ => Vec::new(),
+        })
+    }
+}
+
+#[test]
+fn lists_that_the_host_program_keeps_count_for_their_host_alone() {
+    let case = case();
+    let host = |name: &str| {
+        json!({
+            "custom_domain": name,
+            "profile": "generic",
+            "origin": { "host": "origin.example.test" },
+        })
+    };
+    let file = json!({
+        "version": 1,
+        "defaults": { "client_certificates": { "ca_signed": {
+            "roots": [case.authority("ca")], "crl": { "check": "leaf", "lists": [] },
+        } } },
+        "hosts": [host("login.example.test"), host("other.example.test")],
+    });
+    let file = file.to_string();
+    let now = case.pki.generated_at().try_into().unwrap();
+    let nobody = config_json::parse(file.as_bytes(), now, &|_: &str| None);
+    assert!(nobody.unwrap_err().to_string().contains("found no list"));
+    let list = case.pki.revocation_list("ca").unwrap().to_vec();
+    let config = config_json::parse(file.as_bytes(), now, &Keeper(list)).unwrap();
+    let mut found: Vec<(&str, usize, usize)> = config
+        .doubts(now)
+        .map(|(name, doubts)| {
+            let Doubts {
+                authorities_without_list,
+                unreadable_lists,
+                ..
+            } = doubts;
+            (name.as_str(), authorities_without_list, unreadable_lists)
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [("login.example.test", 0, 1), ("other.example.test", 1, 0)]
+    );
 }
 
 /// What a host program warns of when it loads a configuration.

@@ -105,7 +105,7 @@ impl Source {
         }
         if let Some(host) = config.readers_of_own_xfcc().next() {
             return Err(format!(
-                "{host}: `envoy_xfcc` is a field that Envoy writes; here `presented_chain` is `host`"
+                "configuration refused for {host}: `envoy_xfcc` is a field that Envoy writes; here `presented_chain` is `host`"
             ));
         }
         Ok(config)

@@ -70,7 +70,7 @@ impl HostProgram {
     pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
         if let Some(host) = config.readers_of_shown_chain().next() {
             return Err(format!(
-                "{host}: `presented_chain`: `host` is for Cloudflare, and this host program shows no chain"
+                "configuration refused for {host}: `presented_chain`: `host` is for Cloudflare, and this host program shows no chain"
             ));
         }
         let Self::Nginx(replaced) = self else {
@@ -78,14 +78,14 @@ impl HostProgram {
         };
         if let Some(host) = config.readers_of_own_xfcc().next() {
             return Err(format!(
-                "{host}: `envoy_xfcc` is a field that Envoy writes, and NGINX does not"
+                "configuration refused for {host}: `envoy_xfcc` is a field that Envoy writes, and NGINX does not"
             ));
         }
         let is_missing = |name: &str| !replaced.0.iter().any(|known| known == name);
         match config.fields().find(|(_, name)| is_missing(name)) {
             None => Ok(()),
             Some((host, name)) => Err(format!(
-                "{host}: NGINX does not replace the field `{name}`: give it a variable and a proxy_set_header, \
+                "configuration refused for {host}: NGINX does not replace the field `{name}`: give it a variable and a proxy_set_header, \
                  and name it in the configuration of the module"
             )),
         }

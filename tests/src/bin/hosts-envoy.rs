@@ -33,6 +33,7 @@ const TESTS: &[(&str, Test)] = tests! {
         an_inline_secret_without_permission_refuses_the_start,
         an_edge_without_roots_refuses_the_start,
         a_root_that_is_no_certificate_refuses_the_start,
+        a_chain_that_envoy_does_not_show_refuses_the_start,
         a_configuration_that_is_no_json_refuses_the_start,
         a_key_sealed_for_another_host_refuses_the_start,
         a_missing_sealing_key_refuses_the_start;

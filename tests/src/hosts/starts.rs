@@ -82,6 +82,15 @@ pub fn a_root_that_is_no_certificate_refuses_the_start(stage: &Stage) -> Outcome
     refuses(stage, &config, Some(API_KEY), &log)
 }
 
+/// A chain that only Cloudflare shows refuses the start.
+pub fn a_chain_that_envoy_does_not_show_refuses_the_start(stage: &Stage) -> Outcome {
+    let root = stage.pki.authority("ca")?.pem();
+    let policy = json!({ "roots": [root], "presented_chain": "host" });
+    let config = with_ca_signed(config(&stage.pki)?, policy);
+    let log = [DOMAIN, "`presented_chain`: `host` is for Cloudflare"];
+    refuses(stage, &config, Some(API_KEY), &log)
+}
+
 /// A file that is no JSON refuses the start.
 pub fn a_configuration_that_is_no_json_refuses_the_start(stage: &Stage) -> Outcome {
     let cut = Value::String(r#"{"version": 1, "hosts": ["#.into());
@@ -136,7 +145,7 @@ fn refuses_with(stage: &Stage, config: &Value, env: &[(&str, &str)], expected: &
     }
     let mut ours = log
         .lines()
-        .filter(|line| line.contains("auth_edge: configuration refused at "));
+        .filter(|line| line.contains("auth_edge: configuration refused "));
     let found = ours.any(|line| expected.iter().all(|text| line.contains(text)));
     ensure(found, || {
         format!(
