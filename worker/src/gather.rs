@@ -83,3 +83,135 @@ impl<'a> Seen<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auth_edge::request::{ClientCertificate, Tls};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// What a text is made of: what divides it, what members mean, and anything else.
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof![
+            select(vec![
+                "\0",
+                "\x01",
+                "=",
+                "=0",
+                "=1",
+                "=SUCCESS",
+                "=NONE",
+                "t",
+                "f",
+                "!",
+                "",
+                "https",
+                "http",
+                "://",
+                "/",
+                "?",
+                "1000",
+                "GET",
+                "host",
+                CONNECTING_ADDRESS,
+                "192.0.2.1",
+                "=:AQID:",
+                ":",
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{0,8}",
+        ]
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        vec(piece(), 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    fn told(cf: &str, fields: &[(String, String)]) -> String {
+        let mut told = format!("1000\0GET\0https://login.example.test/a?b\0{cf}");
+        for (name, value) in fields {
+            told.push_str(&format!("\0{name}\0{value}"));
+        }
+        told
+    }
+
+    fn tls(cf: &str) -> Option<Tls> {
+        match cf::connection(cf).transport {
+            Transport::Tls(tls) => Some(*tls),
+            Transport::Plain => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_brings_the_reader_down(text in text(), answer in text()) {
+            let mut connections = Connections::new(2);
+            if let Some(seen) = Seen::read(&text, &mut connections) {
+                let request = seen.request(Some(&answer));
+                prop_assert!(request.connection.is_ok() == seen.peer.is_some());
+            }
+        }
+
+        #[test]
+        fn no_members_bring_the_reader_down_or_lack_a_connection(cf in text()) {
+            prop_assert!(tls(&cf).is_some());
+        }
+
+        #[test]
+        fn fields_come_in_their_order(
+            fields in vec(("[a-z-]{1,12}", "[ -~]{0,12}"), 0..8),
+        ) {
+            let mut connections = Connections::new(2);
+            let told = told("", &fields);
+            let seen = Seen::read(&told, &mut connections).unwrap();
+            let expected: Vec<Field<'_>> =
+                fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            prop_assert_eq!(&seen.fields, &expected);
+            prop_assert_eq!((seen.now, seen.is_https, seen.method, seen.target), (1, true, "GET", "/a?b"));
+        }
+
+        /// Only the word that says so makes a client without a certificate, and only the other word one with it.
+        #[test]
+        fn presented_decides_whether_there_is_a_certificate(members in vec(piece(), 3), presented in piece(), more in vec(piece(), 6)) {
+            let all: Vec<&str> =
+                members.iter().chain([&presented]).chain(&more).map(String::as_str).collect();
+            prop_assume!(all.iter().all(|member| !member.contains('\x01')));
+            let certificate = tls(&all.join("\x01")).unwrap().client_certificate;
+            match certificate {
+                ClientCertificate::None => prop_assert_eq!(presented, "=0"),
+                ClientCertificate::Parsed { .. }
+                | ClientCertificate::Malformed
+                | ClientCertificate::TooLarge => prop_assert_eq!(presented, "=1"),
+                ClientCertificate::Contradictory => {
+                    prop_assert!(presented == "=0" || presented == "=1");
+                }
+                ClientCertificate::NotShown { .. } => prop_assert_ne!(presented, "=0"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_odd_number_of_texts_for_fields_is_not_read() {
+        let mut connections = Connections::new(2);
+        let told = told("", &[("host".to_owned(), "a".to_owned())]);
+        assert!(Seen::read(&told, &mut connections).is_some());
+        assert!(Seen::read(&format!("{told}\0name"), &mut connections).is_none());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_a_missing_fact() {
+        let mut connections = Connections::new(2);
+        for (value, expected) in [
+            ("198.51.100.7", true),
+            ("2001:db8::1", true),
+            ("unknown", false),
+        ] {
+            let field = (CONNECTING_ADDRESS.to_owned(), value.to_owned());
+            let told = told("", &[field]);
+            let seen = Seen::read(&told, &mut connections).unwrap();
+            assert_eq!(seen.request(None).connection.is_ok(), expected, "{value}");
+        }
+    }
+}
