@@ -87,8 +87,11 @@ export function answer(status, fields, body, isHttps) {
   return new Response(body, { status, headers });
 }
 
+// Analytics Engine throws for a longer index.
+const LONGEST_INDEX = 96;
+
 export function count(outcome, code, host) {
-  dataset.writeDataPoint({ indexes: [host], blobs: [outcome, code], doubles: [1] });
+  dataset.writeDataPoint({ indexes: [host.slice(0, LONGEST_INDEX)], blobs: [outcome, code, host], doubles: [1] });
 }
 
 export function newId() {

@@ -36,6 +36,7 @@ use std::rc::Rc;
 use auth_edge::acme;
 use auth_edge::connections::Connections;
 use auth_edge::endpoint::EndpointClass;
+use auth_edge::host_name::HostName;
 use auth_edge::refusal::{Reason, Refusal};
 use auth_edge::reply::Reply;
 use auth_edge::request::Request;
@@ -307,10 +308,14 @@ fn carry_out(
 
 fn count(edge: &Edge, request: &Request<'_>, outcome: &str, code: &str) {
     if edge.has_analytics {
+        // A name that is not served is a client's text, and an index takes no more than 96 bytes.
         let mut fields = request.fields.iter();
-        let host = fields.find(|(name, _)| *name == b"host");
-        let host = host.map(|(_, value)| String::from_utf8_lossy(value));
-        host::count(outcome, code, host.as_deref().unwrap_or_default());
+        let host = fields
+            .find(|(name, _)| *name == b"host")
+            .and_then(|(_, value)| HostName::from_authority(value).ok())
+            .and_then(|name| edge.config.find(&name));
+        let host = host.map_or("", |(_, host, _)| host.custom_domain.as_str());
+        host::count(outcome, code, host);
     }
 }
 

@@ -551,7 +551,7 @@ impl fmt::Display for Reason {
             ),
             Self::HostUnsupported(MissingFact::HostVerdict) => f.write_str(
                 "the host program gives no verdict: verified_by: host needs connection.peer_certificate_valid of \
-                 Envoy 1.39 or newer",
+                 Envoy 1.39 or newer, or certVerified and certRevoked of Cloudflare",
             ),
             Self::HostUnsupported(MissingFact::CertificateDigest) => f.write_str(
                 "the host program gives no connection.sha256_peer_certificate_digest",

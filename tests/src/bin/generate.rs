@@ -171,7 +171,8 @@ fn exceptions() -> Result<String, Box<dyn Error>> {
          Envoy's own field is refused, and `presented_chain`: `host` takes its place (R-4c); `fetch` adds `cache-control: no-cache`\n\
          and `pragma: no-cache` where the client sent none, since nothing may be cached (R-5); GET and HEAD go to the origin\n\
          without a body, which `fetch` refuses to send (R-5); `fetch` writes `\"`, `^`, `{`, `}` and non-ASCII characters of a path,\n\
-         and `'` and non-ASCII characters of a query, percent-encoded (R-5).\n\n\
+         and `'` and non-ASCII characters of a query, percent-encoded (R-5).\n\
+         Why, and what a user sees of it: [cloudflare.md](cloudflare.md#what-differs-from-envoy).\n\n\
          | host | what happens | why | vectors |\n\
          | --- | --- | --- | --- |\n",
     );
