@@ -56,6 +56,9 @@ pub const HSTS_VALUE: &str = "max-age=31536000; includeSubDomains";
 /// The client's address in every request.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
+/// How the request is refused by which a test knows that what came before it is written: no other test is.
+const MARK_CODE: &str = "invalid_host";
+
 /// How long nothing may come before a read gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -298,7 +301,7 @@ impl<'a> Edge<'a> {
 
     /// Is refused; gives the request id.
     fn mark(&self) -> Result<String, Box<dyn Error>> {
-        let request = WireRequest::new("GET", "nobody.invalid", "/");
+        let request = WireRequest::new("GET", "mark", "/");
         let response = self.ask(&request, &no_certificate())?;
         let body: Value = serde_json::from_slice(&response.body)?;
         let id = body["request_id"].as_str();
@@ -334,7 +337,7 @@ impl Written<'_> {
             Some(logs)
         });
         let mut points = self.edge.workerd.points(self.points)?;
-        let is_of_mark = |point: &Point| point.point["indexes"][0] == "nobody.invalid";
+        let is_of_mark = |point: &Point| point.point["blobs"][1] == MARK_CODE;
         points.retain(|point| !is_of_mark(point));
         Ok((logs.ok_or("a refusal left no log line")?, points))
     }

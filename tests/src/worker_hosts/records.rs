@@ -109,15 +109,22 @@ pub fn request_ids_differ_and_are_never_the_clients(stage: &Stage) -> Outcome {
     ensure(is_right, || format!("{ids:?}"))
 }
 
-/// One point for each decision: the host as index, outcome and code, and one.
+/// One point for each decision: the custom domain as index, as far as an index is long; outcome, code and custom
+/// domain; and one. What is not served here has no name, since that would be a client's text.
 ///
 /// # Errors
 /// When it is not so.
 pub fn every_decision_leaves_one_data_point(stage: &Stage) -> Outcome {
+    let long = format!("{}.{}.example.test", "a".repeat(60), "b".repeat(60));
     let mut shadow = config(&stage.pki)?;
     shadow["hosts"][0]["mode"] = json!("shadow");
     shadow["hosts"][0]["shadow"] = json!({ "until": tomorrow()? });
     shadow["hosts"][0]["acme_challenges"] = json!({ "token": "token.thumbprint" });
+    let mut other = shadow["hosts"][1].clone();
+    other["custom_domain"] = json!(long);
+    if let Some(hosts) = shadow["hosts"].as_array_mut() {
+        hosts.push(other);
+    }
     let mut worker = stage.worker(EDGE)?;
     worker
         .bindings
@@ -125,42 +132,46 @@ pub fn every_decision_leaves_one_data_point(stage: &Stage) -> Outcome {
     let workerd = stage.start(&[worker])?;
     let edge = Edge::of(&workerd, EDGE);
     let written = edge.written()?;
-    let challenge = WireRequest::new("GET", DOMAIN, "/.well-known/acme-challenge/token");
-    let expired = stage.cf("ca_client_expired")?;
-    for (request, cf, status, blobs) in [
-        (
-            token_request(DOMAIN),
-            no_certificate(),
-            200,
-            ["forwarded", ""],
-        ),
+    let get = |host: &str, target: &str| WireRequest::new("GET", host, target);
+    let challenge = "/.well-known/acme-challenge/token";
+    let other_alias = "mtls.other.example.test";
+    for (request, identity, domain, outcome, code) in [
+        (get(DOMAIN, "/"), None, DOMAIN, "forwarded", ""),
+        (get(&long, "/"), None, &long, "forwarded", ""),
         (
             token_request(ALIAS),
-            expired.clone(),
-            200,
-            ["shadow", "certificate_expired"],
+            Some("ca_client_expired"),
+            DOMAIN,
+            "shadow",
+            "certificate_expired",
         ),
-        (challenge, no_certificate(), 200, ["answered", ""]),
+        (get(DOMAIN, challenge), None, DOMAIN, "answered", ""),
         (
-            token_request("mtls.other.example.test"),
-            expired,
-            400,
-            ["refused", "certificate_expired"],
+            token_request(other_alias),
+            Some("ca_client_expired"),
+            "other.example.test",
+            "refused",
+            "certificate_expired",
         ),
         (
-            WireRequest::new("GET", "example.test", "/"),
-            no_certificate(),
-            404,
-            ["refused", "unknown_host"],
+            get("hidden.example.test", "/"),
+            None,
+            "",
+            "refused",
+            "unknown_host",
         ),
     ] {
         let before = written.all()?.1.len();
+        let cf = identity.map_or_else(|| Ok(no_certificate()), |name| stage.cf(name))?;
         let response = edge.ask(&request, &cf)?;
-        ensure(response.status == status, || format!("{response:?}"))?;
+        let is_refused = response.status >= 400;
+        ensure(is_refused == (outcome == "refused"), || {
+            format!("{response:?}")
+        })?;
         let points = written.all()?.1.split_off(before);
-        let host = request.authority.unwrap_or_default();
-        let host = String::from_utf8(host)?;
-        let expected = json!({ "indexes": [host], "blobs": blobs, "doubles": [1] });
+        let index = domain.get(..96).unwrap_or(domain);
+        let expected =
+            json!({ "indexes": [index], "blobs": [outcome, code, domain], "doubles": [1] });
         let [point] = points.as_slice() else {
             return Err(format!("expected one point, found {points:?}").into());
         };
