@@ -139,17 +139,14 @@ pub fn write_files(
     wasm: &Path,
     edge_yaml: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    for folder in ["certs", "edge", "sds"] {
+    write_authorities(root, pki)?;
+    for folder in ["edge", "sds"] {
         fs::create_dir(root.join(folder))?;
     }
     for (name, text) in AS_SHIPPED {
         fs::write(root.join(name), text)?;
     }
     fs::copy(wasm, root.join("auth_edge_filter.wasm"))?;
-    fs::write(
-        root.join("certs/origin-authorities.pem"),
-        pki.server_ca_pem(),
-    )?;
     for (name, host) in [("login", DOMAIN), ("mtls", ALIAS)] {
         write_identity(
             &root.join("certs").join(name),
@@ -157,6 +154,19 @@ pub fn write_files(
         )?;
     }
     fs::write(root.join("edge/auth-edge.yaml"), edge_yaml)?;
+    Ok(())
+}
+
+/// Makes the folder `certs` with the authority of the origin and of the edge, which is the same here.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_authorities(root: &Path, pki: &Pki) -> Result<(), Box<dyn std::error::Error>> {
+    fs::create_dir(root.join("certs"))?;
+    fs::write(
+        root.join("certs/origin-authorities.pem"),
+        pki.server_ca_pem(),
+    )?;
     Ok(())
 }
 

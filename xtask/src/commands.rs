@@ -92,7 +92,7 @@ pub(crate) fn setup(cache: &Cache) -> ExitCode {
 /// `worker`.
 pub(crate) fn worker(cache: &Cache) -> Outcome<ExitCode> {
     let kit = worker::Kit::find(cache)?;
-    worker::build(cache, &kit).map(|()| ExitCode::SUCCESS)
+    worker::build(cache, &kit).map(|_| ExitCode::SUCCESS)
 }
 
 /// `worker --dry-run`.
@@ -101,28 +101,69 @@ pub(crate) fn worker_dry_run(cache: &Cache) -> Outcome<ExitCode> {
     worker::dry_run(cache, &kit).map(|_| ExitCode::SUCCESS)
 }
 
-/// `demo`: this process becomes the demo, so that its signals and its exit code are the demo's.
-pub(crate) fn demo(cache: &Cache, once: bool) -> Outcome<ExitCode> {
-    let node = node::node(cache)?;
-    let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
-    let npm_root = node::npm_ci(cache, node::DEMO)?;
-    let wasm = filter::build_filter(cache)?;
-    exec::say("  building and starting the demo (some minutes the first time)");
-    let why = demo_command(&envoy, &wasm, &node, &npm_root, once).exec();
-    Err(format!("cannot start the demo: {why}"))
+/// The host program that the demo shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DemoHost {
+    Envoy,
+    Worker,
 }
 
-fn demo_command(envoy: &Path, wasm: &Path, node: &Path, npm_root: &Path, once: bool) -> Command {
-    let mut command = runner("demo");
-    command.arg("--envoy").arg(envoy).arg("--wasm").arg(wasm);
-    command
-        .arg("--node")
-        .arg(node)
-        .arg("--npm-root")
-        .arg(npm_root);
+/// `demo`: this process becomes the demo, so that its signals and its exit code are the demo's.
+pub(crate) fn demo(cache: &Cache, host: DemoHost, once: bool) -> Outcome<ExitCode> {
+    const LONG_FIRST: &str = "some minutes the first time, seconds later";
+    exec::say("  finding or fetching Node.js and the npm packages of the origin and the client");
+    let node = node::node(cache)?;
+    let npm_root = node::npm_ci(cache, node::DEMO)?;
+    let mut command = match host {
+        DemoHost::Envoy => {
+            exec::say(&format!(
+                "  finding or fetching Envoy {}",
+                envoy::MAIN_VERSION
+            ));
+            let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;
+            exec::say(&format!("  building the filter: {LONG_FIRST}"));
+            let wasm = filter::build_filter(cache)?;
+            envoy_demo_command(&envoy, &wasm, &node, &npm_root)
+        }
+        DemoHost::Worker => {
+            exec::say(
+                "  finding or fetching workerd (miniflare), and finding or building worker-build",
+            );
+            let kit = worker::Kit::find(cache)?;
+            exec::say(&format!("  building the Worker: {LONG_FIRST}"));
+            let built = worker::build(cache, &kit)?;
+            worker_demo_command(&kit, &built, &npm_root)
+        }
+    };
     if once {
         command.arg("--once");
     }
+    exec::say(&format!("  building the demo itself: {LONG_FIRST}"));
+    // Not quietly, so that it can be seen to go on.
+    let build = ["build", "--locked", "--package", RUNNERS, "--bin", "demo"];
+    exec::stream(repo::cargo().args(build), exec::LONG)?;
+    exec::say("  starting the demo");
+    let why = command.exec();
+    Err(format!("cannot start the demo: {why}"))
+}
+
+fn envoy_demo_command(envoy: &Path, wasm: &Path, node: &Path, npm_root: &Path) -> Command {
+    let mut command = demo_command(node, npm_root);
+    command.arg("--envoy").arg(envoy).arg("--wasm").arg(wasm);
+    command
+}
+
+fn worker_demo_command(kit: &worker::Kit, built: &Path, npm_root: &Path) -> Command {
+    let mut command = demo_command(&kit.node, npm_root);
+    command.arg("--worker").arg(built);
+    command.arg("--worker-npm-root").arg(&kit.npm_root);
+    command
+}
+
+fn demo_command(node: &Path, npm_root: &Path) -> Command {
+    let mut command = runner("demo");
+    command.arg("--node").arg(node);
+    command.arg("--npm-root").arg(npm_root);
     command
 }
 
@@ -176,16 +217,8 @@ fn test_steps(cache: &Cache, steps: &mut Steps) {
     vectors_steps(&tools, wasm.as_deref(), steps);
     nginx_steps(&tools, wasm.as_deref(), steps);
     hosts_steps(&tools, wasm.as_deref(), steps);
-    worker_steps(cache, &tools, steps);
-    match (&tools.envoys[..], &wasm, &tools.node, &tools.npm_root) {
-        ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
-            steps.command("demo", &mut demo_command(envoy, wasm, node, npm_root, true));
-        }
-        _ => steps.not_run(
-            "demo",
-            "one of the filter, Envoy, Node.js and the npm packages is missing",
-        ),
-    }
+    let worker = worker_steps(cache, &tools, steps);
+    demo_steps(&tools, wasm.as_deref(), worker.as_deref(), steps);
     steps.command("docs", &mut docs_command(true));
 }
 
@@ -276,8 +309,34 @@ fn hosts_steps(tools: &Tools, wasm: Option<&Path>, steps: &mut Steps) {
     }
 }
 
-/// The Worker: its size, what wrangler makes of it, and every test that runs it.
-fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
+/// The demo in both host programs.
+fn demo_steps(tools: &Tools, wasm: Option<&Path>, worker: Option<&Path>, steps: &mut Steps) {
+    const ENVOY: &str = "demo";
+    const WORKER: &str = "demo: Worker";
+    match (&tools.envoys[..], wasm, &tools.node, &tools.npm_root) {
+        ([(_, Some(envoy)), ..], Some(wasm), Some(node), Some(npm_root)) => {
+            let mut command = envoy_demo_command(envoy, wasm, node, npm_root);
+            steps.command(ENVOY, command.arg("--once"));
+        }
+        _ => steps.not_run(
+            ENVOY,
+            "one of the filter, Envoy, Node.js and the npm packages is missing",
+        ),
+    }
+    match (&tools.worker, worker, &tools.npm_root) {
+        (Some(kit), Some(worker), Some(npm_root)) => {
+            let mut command = worker_demo_command(kit, worker, npm_root);
+            steps.command(WORKER, command.arg("--once"));
+        }
+        _ => steps.not_run(
+            WORKER,
+            "one of the Worker, Node.js and the npm packages is missing",
+        ),
+    }
+}
+
+/// The Worker: its size, what wrangler makes of it, and every test that runs it. Gives the folder of what was built.
+fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) -> Option<PathBuf> {
     const BUILD: &str = "worker";
     const DRY_RUN: &str = "worker: dry run";
     const VECTORS: &str = "vectors: Worker";
@@ -287,7 +346,7 @@ fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
         for name in [BUILD, DRY_RUN, VECTORS, HOSTS, NODE] {
             steps.not_run(name, "one of the tools that build the Worker is missing");
         }
-        return;
+        return None;
     };
     steps.work(BUILD, "build the Worker, and measure it", || {
         worker::build(cache, kit)
@@ -300,7 +359,7 @@ fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
         for name in [VECTORS, HOSTS, NODE] {
             steps.not_run(name, "the Worker was not built");
         }
-        return;
+        return None;
     };
     for (name, program) in [(VECTORS, "vectors-worker"), (HOSTS, "hosts-worker")] {
         let mut command = runner(program);
@@ -316,6 +375,7 @@ fn worker_steps(cache: &Cache, tools: &Tools, steps: &mut Steps) {
             steps.work::<()>(NODE, "lay the tests out", || Err(why));
         }
     }
+    Some(built)
 }
 
 /// Runs a command that needs an Envoy and the filter, or notes which of them is missing.

@@ -18,6 +18,8 @@ mod worker;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use commands::DemoHost;
+
 const HELP: &str = "\
 Chores of the Auth Edge repository.
 
@@ -29,7 +31,9 @@ Commands:
   worker [--dry-run]
                     build the Cloudflare Worker to worker/build, as wrangler.toml says;
                     --dry-run has wrangler build it, and do all but deploy it
-  demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
+  demo [--worker] [--once]
+                    run the demo against a real Envoy, or the Worker on a real workerd;
+                    --once ends after one scripted round
   test              run every test, natively and in real Envoys
   bench             measure the filter
   instructions [--check]
@@ -69,7 +73,7 @@ enum Task {
     Setup,
     Wasm,
     Worker { dry_run: bool },
-    Demo { once: bool },
+    Demo { host: DemoHost, once: bool },
     Test,
     Bench,
     Instructions { check: bool },
@@ -114,7 +118,7 @@ fn main() -> ExitCode {
         Task::Wasm => report(filter::build_filter(&cache).map(|_| ExitCode::SUCCESS)),
         Task::Worker { dry_run: true } => report(commands::worker_dry_run(&cache)),
         Task::Worker { dry_run: false } => report(commands::worker(&cache)),
-        Task::Demo { once } => report(commands::demo(&cache, once)),
+        Task::Demo { host, once } => report(commands::demo(&cache, host, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
         Task::Instructions { check: true } => {
@@ -176,6 +180,10 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
             dry_run: has("--dry-run"),
         },
         "demo" => Task::Demo {
+            host: match has("--worker") {
+                true => DemoHost::Worker,
+                false => DemoHost::Envoy,
+            },
             once: has("--once"),
         },
         "test" => Task::Test,
@@ -228,13 +236,18 @@ mod tests {
 
     #[test]
     fn commands_and_their_flags_are_read_in_any_order() {
+        let demo = |host, once| Task::Demo { host, once };
         assert_eq!(
             parse_line("demo --once"),
-            Ok((Task::Demo { once: true }, false))
+            Ok((demo(DemoHost::Envoy, true), false))
         );
         assert_eq!(
-            parse_line("--install --once demo"),
-            Ok((Task::Demo { once: true }, true))
+            parse_line("--install --once demo --worker"),
+            Ok((demo(DemoHost::Worker, true), true))
+        );
+        assert_eq!(
+            parse_line("demo --worker"),
+            Ok((demo(DemoHost::Worker, false), false))
         );
         assert_eq!(parse_line("docs"), Ok((Task::Docs { check: false }, false)));
         assert_eq!(

@@ -59,8 +59,8 @@ impl Kit {
     }
 }
 
-/// Builds the Worker with the command that wrangler would run, and measures what it made.
-pub(crate) fn build(cache: &Cache, kit: &Kit) -> Outcome<()> {
+/// Builds the Worker with the command that wrangler would run, measures what it made, and gives its folder.
+pub(crate) fn build(cache: &Cache, kit: &Kit) -> Outcome<PathBuf> {
     let file = repo::root().join(WRANGLER_TOML);
     let text = at(fs::read_to_string(&file), "read", &file)?;
     let line = build_command(&text)
@@ -73,7 +73,9 @@ pub(crate) fn build(cache: &Cache, kit: &Kit) -> Outcome<()> {
     // wrangler gives the line to a shell too.
     let mut build = kit.command(&toolchain, Path::new("sh"))?;
     exec::stream(build.args(["-c", line]), LONG)?;
-    check_size(&repo::root().join(OUTPUT))
+    let output = repo::root().join(OUTPUT);
+    check_size(&output)?;
+    Ok(output)
 }
 
 /// Has wrangler build the Worker and make what it would deploy, without deploying it.

@@ -1,6 +1,9 @@
 //! One request of the demo's own, sent byte for byte, and what became of it at both ends.
 
 use std::error::Error;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -20,7 +23,7 @@ pub(super) enum Expected {
     Forwarded(u16),
     /// The edge refuses with this code and status.
     Refused(&'static str, u16),
-    /// Envoy ends the connection before there is a request.
+    /// The host program ends the connection before there is a request.
     Closed,
 }
 
@@ -45,6 +48,7 @@ pub(super) struct Attempt<'a> {
     protocol: Protocol,
     headers: Vec<(&'a str, String)>,
     body: Option<String>,
+    address: Option<SocketAddr>,
     expected: Expected,
 }
 
@@ -67,6 +71,7 @@ impl<'a> Attempt<'a> {
             protocol: Protocol::Http1,
             headers: Vec::new(),
             body: None,
+            address: None,
             expected,
         }
     }
@@ -119,7 +124,14 @@ impl<'a> Attempt<'a> {
         self
     }
 
-    /// Uses HTTP/2.
+    /// Goes to this address instead of the edge's own.
+    #[must_use]
+    pub(super) fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Uses HTTP/2, where the edge speaks it.
     #[must_use]
     pub(super) fn http2(mut self) -> Self {
         self.protocol = Protocol::Http2;
@@ -128,14 +140,15 @@ impl<'a> Attempt<'a> {
 
     /// Sends the request and judges what came of it.
     pub(super) fn run(&self, stage: &Stage, audit: &mut Audit) -> Result<Row, Box<dyn Error>> {
-        let mut row = Row {
-            what: self.what.to_owned(),
-            request: request_text(self.method, self.host, self.path),
-            decision: String::new(),
-            status: None,
-            origin_saw: "nothing".to_owned(),
-            faults: Vec::new(),
+        let version = match stage.edge.protocol(self.protocol) {
+            Protocol::Http1 => "",
+            Protocol::Http2 => ", HTTP/2",
         };
+        let mut row = Row::new(
+            &format!("{}{version}", self.what),
+            &request_text(self.method, self.host, self.path),
+            "",
+        );
         if !audit.take()?.is_empty() {
             row.faults
                 .push("a request of nobody's reached the origin before".to_owned());
@@ -146,9 +159,9 @@ impl<'a> Attempt<'a> {
             row.origin_saw = one.summary();
         }
         match response {
-            Ok(response) => self.judge(&response, &seen, &mut row),
+            Ok(response) => self.judge(&response, &seen, stage.edge.name(), &mut row),
             Err(Failure::Ended) => {
-                row.decision = "connection closed by Envoy".to_owned();
+                row.decision = format!("connection closed by {}", stage.edge.name());
                 if !matches!(self.expected, Expected::Closed) {
                     row.faults
                         .push("the connection ended, expected an answer".to_owned());
@@ -166,13 +179,13 @@ impl<'a> Attempt<'a> {
         Ok(row)
     }
 
-    fn judge(&self, response: &WireResponse, seen: &[Seen], row: &mut Row) {
+    fn judge(&self, response: &WireResponse, seen: &[Seen], host: &str, row: &mut Row) {
         row.status = Some(response.status);
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let code = body["edge_code"].as_str();
         row.decision = match (code, seen.is_empty(), response.status) {
             (Some(code), _, _) => format!("refused {code}"),
-            (None, true, _) => "answered by Envoy".to_owned(),
+            (None, true, _) => format!("answered by {host}"),
             (None, false, ..400) => "forwarded".to_owned(),
             (None, false, _) => "forwarded, refused by the origin".to_owned(),
         };
@@ -228,7 +241,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn send(&self, stage: &Stage) -> Result<WireResponse, Failure> {
-        let port = stage.edge.port();
+        let port = stage.address.port();
         let authority = format!("{}:{port}", self.host);
         let mut request = WireRequest::new(self.method, &authority, self.path);
         for (name, value) in &self.headers {
@@ -240,15 +253,40 @@ impl<'a> Attempt<'a> {
         let server_ca = stage.pki.server_ca_pem();
         let mut options = TlsOptions::new(&server_ca, Some(self.server_name));
         options.identity = self.identity;
-        options.alpn = match self.protocol {
+        let protocol = stage.edge.protocol(self.protocol);
+        options.alpn = match protocol {
             Protocol::Http1 => &[b"http/1.1"],
             Protocol::Http2 => &[b"h2"],
         };
-        let stream = connect(stage.edge, &options)?;
-        Ok(match self.protocol {
+        let stream = connect(self.address.unwrap_or(stage.address), &options)?;
+        Ok(match protocol {
             Protocol::Http1 => http1::Client::new(stream).send(&request)?,
             Protocol::Http2 => http2::Client::new(stream)?.send(&request)?,
         })
+    }
+}
+
+/// How long to wait for a request to come out as expected, and how long between two tries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) limit: Duration,
+    pub(super) pause: Duration,
+}
+
+/// Sends a request until it comes out as expected, or has not for too long.
+pub(super) fn once_in_force(
+    attempt: &Attempt<'_>,
+    stage: &Stage,
+    audit: &mut Audit,
+    patience: Patience,
+) -> Result<Row, Box<dyn Error>> {
+    let deadline = Instant::now() + patience.limit;
+    loop {
+        let row = attempt.run(stage, audit)?;
+        if row.faults.is_empty() || Instant::now() > deadline {
+            return Ok(row);
+        }
+        thread::sleep(patience.pause);
     }
 }
 

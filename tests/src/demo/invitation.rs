@@ -1,12 +1,15 @@
 //! What to try while the demo stays up.
 
+use super::edge::Edge;
+use super::envoy::InEnvoy;
 use super::stage::{CA_SIGNED, SELF_SIGNED, Stage};
+use super::worker::{CONFIG_FILE, InWorker};
 use super::{ALIAS, DOMAIN};
 
 /// Prints commands for another terminal.
 pub(super) fn print(stage: &Stage) {
-    let folder = stage.envoy.directory().display();
-    let port = stage.edge.port();
+    let folder = stage.edge.directory().display();
+    let port = stage.address.port();
     let curl = |what: &str, more: &str| {
         println!("\n# {what}");
         println!("curl --cacert {folder}/certs/origin-authorities.pem {more}");
@@ -37,10 +40,14 @@ pub(super) fn print(stage: &Stage) {
         "a token with a self-signed certificate: 200",
         &token("client-3", ALIAS, &certificate(SELF_SIGNED)),
     );
-    curl(
+    let (hint, version) = match stage.edge {
         // Some curl versions drop an HTTP/2 answer that comes before they have sent the body.
-        "no certificate: 400, refused by the edge with certificate_required (curl hides an early answer over HTTP/2)",
-        &token("client-1", ALIAS, "--http1.1 "),
+        Edge::Envoy(_) => (" (curl hides an early answer over HTTP/2)", "--http1.1 "),
+        Edge::Worker(_) => ("", ""),
+    };
+    curl(
+        &format!("no certificate: 400, refused by the edge with certificate_required{hint}"),
+        &token("client-1", ALIAS, version),
     );
     curl(
         "forged certificate headers: 401 from the origin, which never sees them",
@@ -50,10 +57,22 @@ pub(super) fn print(stage: &Stage) {
             &format!("\\\n  -H @{folder}/clients/forged-headers.txt "),
         ),
     );
+    match &stage.edge {
+        Edge::Envoy(edge) => of_envoy(edge),
+        Edge::Worker(edge) => of_worker(edge),
+    }
+    println!(
+        "\nAn answer with `edge_code` is the edge's, one without is the origin's, whose clients are fixed."
+    );
+    println!("\nCtrl-C ends everything and removes {folder}.");
+}
+
+fn of_envoy(edge: &InEnvoy) {
+    let folder = edge.envoy.directory().display();
     println!("\n# what the filter counted");
     println!(
         "curl 'http://{}/stats?usedonly&filter=wasmcustom.auth_edge'",
-        stage.envoy.admin_address()
+        edge.envoy.admin_address()
     );
     println!(
         "\n# what the origin saw, and what Envoy logs (refusals at once, access lines some seconds late)"
@@ -61,8 +80,19 @@ pub(super) fn print(stage: &Stage) {
     println!("tail -n 1 {folder}/audit.jsonl");
     println!("tail -n 3 {folder}/envoy.log");
     println!(
-        "\nTo change the edge while it runs, edit a copy of {folder}/edge/auth-edge.yaml and move it there.\n\
-         An answer with `edge_code` is the edge's, one without is the origin's, whose clients are fixed."
+        "\nTo change the edge while it runs, edit a copy of {folder}/edge/auth-edge.yaml and move it there."
     );
-    println!("\nCtrl-C ends everything and removes {folder}.");
+}
+
+fn of_worker(edge: &InWorker) {
+    let folder = edge.directory().display();
+    println!("\n# plain HTTP: 308 to HTTPS");
+    println!("curl -i http://{DOMAIN}:{}/authorize", edge.http().port());
+    println!("\n# what the origin saw");
+    println!("tail -n 1 {folder}/audit.jsonl");
+    println!(
+        "\nWhat the Worker logs, a line for each refusal, is shown below as it comes.\n\
+         To change the edge while it runs, edit {folder}/{CONFIG_FILE}: it is put into KV, and the Worker reads it \
+         within a minute."
+    );
 }

@@ -1,5 +1,5 @@
-//! The demo: a real client and real attacks against the Envoy of `envoy-demo`, and a place to try
-//! things afterwards.
+//! The demo: a real client and real attacks against the Envoy of `envoy-demo`, or against the Worker, and a place to
+//! try things afterwards.
 //!
 //! Everything is made anew in one folder and removed at the end, also when this process is killed.
 
@@ -13,12 +13,16 @@ use std::time::Duration;
 mod around;
 mod attempt;
 mod audit;
+mod changes;
 mod client;
+mod edge;
+mod envoy;
 mod invitation;
 mod node;
 mod script;
 mod stage;
 mod table;
+mod worker;
 
 pub use table::Count;
 
@@ -31,16 +35,33 @@ const LOOK: Duration = Duration::from_millis(200);
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Envoy.
-    pub envoy: PathBuf,
-    /// The filter.
-    pub wasm: PathBuf,
+    /// What the edge runs in.
+    pub host: Host,
     /// Node.js.
     pub node: PathBuf,
     /// The folder with the npm packages of `envoy-demo`.
     pub npm_root: PathBuf,
     /// When to end.
     pub stay: Stay,
+}
+
+/// The host program of the edge.
+#[derive(Clone, Debug)]
+pub enum Host {
+    /// Envoy, with the filter.
+    Envoy {
+        /// The Envoy.
+        program: PathBuf,
+        /// The built filter.
+        filter: PathBuf,
+    },
+    /// workerd, with the Worker.
+    Worker {
+        /// The folder of the built Worker.
+        folder: PathBuf,
+        /// The folder whose `node_modules` has miniflare.
+        npm_root: PathBuf,
+    },
 }
 
 /// When the demo ends.
@@ -62,11 +83,12 @@ pub fn run(options: &Options) -> Result<Count, Box<dyn Error>> {
     let count = table::print(&sections);
     if options.stay == Stay::UntilInterrupted {
         println!("{} passed, {} failed", count.passed, count.failed);
+        stage.edge.pass_over_log()?;
         invitation::print(&stage);
         until_interrupted(&mut stage)?;
         println!(
             "\nstopping, and removing {}",
-            stage.envoy.directory().display()
+            stage.edge.directory().display()
         );
     }
     Ok(count)
@@ -86,10 +108,7 @@ fn until_interrupted(stage: &mut Stage) -> Result<(), Box<dyn Error>> {
         if !stage.origin.is_running() {
             return Err("the origin ended by itself".into());
         }
-        if let Some(status) = stage.envoy.exit_status()? {
-            let log = stage.envoy.log();
-            return Err(format!("envoy ended by itself ({status}); its log:\n{log}").into());
-        }
+        stage.edge.look_after()?;
     }
 }
 

@@ -1,8 +1,9 @@
-//! Everything the demo runs on: a folder like `envoy-demo`, its certificates, the origin, Envoy.
+//! Everything the demo runs on: a folder like `envoy-demo`, its certificates, the origin, the edge.
 
 use std::error::Error;
 use std::fs;
 use std::fs::Permissions;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -10,17 +11,20 @@ use std::path::Path;
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::audit::Audit;
+use super::edge::Edge;
+use super::envoy::InEnvoy;
 use super::node::{Node, Origin};
-use super::{ALIAS, DOMAIN, ORIGIN, Options, Stay, progress};
+use super::worker::{InWorker, Programs};
+use super::{ALIAS, DOMAIN, Host, ORIGIN, Options, Stay, progress};
 use crate::pki::{
     CLIENT_AUTH, Criticality, Extension, Identity, Key, KeyKind, Pki, Template, distinguished_name,
     encode_uri_component, thumbprint_base64url,
 };
-use crate::process::{Envoy, Launch, Watch};
-use crate::shipped::{self, API_KEY_VARIABLE, write_identity};
+use crate::process::Watch;
+use crate::shipped::{self, write_identity};
 
 const CALLBACK: &str = "https://app.example.com/callback";
 
@@ -46,7 +50,7 @@ pub(super) const SELF_SIGNED_ED25519: &str = "self_signed_ed25519";
 /// A running demo. What is dropped first stands first.
 pub(super) struct Stage {
     /// The edge.
-    pub(super) envoy: Envoy,
+    pub(super) edge: Edge,
     /// The authorization server.
     pub(super) origin: Origin,
     /// Runs the client.
@@ -56,14 +60,26 @@ pub(super) struct Stage {
     /// An admitted client whose certificate has outgrown its header.
     pub(super) oversized: Identity,
     /// Where the edge listens.
-    pub(super) edge: SocketAddr,
-    /// Where the health listener listens.
-    pub(super) health: SocketAddr,
+    pub(super) address: SocketAddr,
     /// The API key of the origin.
     pub(super) api_key: String,
-    /// The filter's configuration as it stands in its file.
-    pub(super) edge_yaml: String,
+    /// The edge's configuration, as it is first in force.
+    pub(super) config: Value,
     _watch: Watch,
+}
+
+/// What an edge has to know.
+pub(super) struct Ground<'a> {
+    /// The certificates.
+    pub(super) pki: &'a Pki,
+    /// Its configuration.
+    pub(super) config: &'a Value,
+    /// Where it is to listen.
+    pub(super) address: SocketAddr,
+    /// Where the origin listens.
+    pub(super) origin: SocketAddr,
+    /// The origin's API key.
+    pub(super) api_key: &'a str,
 }
 
 impl Stage {
@@ -78,18 +94,24 @@ impl Stage {
         progress("making authorities, certificates and an API key");
         let pki = Pki::generate()?;
         let api_key = random_key()?;
-        let edge = free_port(options, 8443)?;
-        let health = free_port(options, 8080)?;
         let root = directory.path();
-        let edge_yaml = write_files(root, &pki, &options.wasm)?;
+        let edge_yaml = shipped::edge_yaml(&pki)?;
+        let config = shipped::filter_config(&edge_yaml)?;
+        match &options.host {
+            Host::Envoy { filter, .. } => shipped::write_files(root, &pki, filter, &edge_yaml)?,
+            Host::Worker { .. } => shipped::write_authorities(root, &pki)?,
+        }
+        write_files(root, &pki)?;
+        let listener = listen(options, 8443)?;
+        let address = listener.local_addr()?;
 
         progress("starting the origin (oidc-provider on Node.js)");
         let node = Node::new(&options.node, &options.npm_root, &root.join("node"))?;
         let audit = root.join("audit.jsonl");
-        let issuer = format!("https://{DOMAIN}:{}", edge.port());
+        let issuer = format!("https://{DOMAIN}:{}", address.port());
         write_json(
             &root.join("node/origin.json"),
-            &origin_config(root, &audit, &issuer, edge.port()),
+            &origin_config(root, &audit, &issuer, address.port()),
         )?;
         write_json(
             &root.join("node/client.json"),
@@ -97,37 +119,48 @@ impl Stage {
         )?;
         let origin = Origin::start(&node, &api_key)?;
 
-        progress("starting Envoy with envoy-demo/envoy.yaml");
-        let config = shipped::envoy_yaml(edge, health, origin.address)?;
-        let envoy = Envoy::launch_in(
-            directory,
-            &Launch {
-                binary: &options.envoy,
-                config: &config,
-                env: &[(API_KEY_VARIABLE, &api_key)],
-                concurrency: 2,
-                arguments: &[],
-            },
-        )?;
+        let ground = Ground {
+            pki: &pki,
+            config: &config,
+            address,
+            origin: origin.address,
+            api_key: &api_key,
+        };
+        let edge = match &options.host {
+            Host::Envoy { program, .. } => {
+                progress("starting Envoy with envoy-demo/envoy.yaml");
+                // Envoy takes a port, and no listener.
+                drop(listener);
+                let health = listen(options, 8080)?.local_addr()?;
+                Edge::Envoy(InEnvoy::start(
+                    directory, program, edge_yaml, health, &ground,
+                )?)
+            }
+            Host::Worker { folder, npm_root } => {
+                progress(
+                    "starting the Worker on workerd (miniflare), behind a stand-in for Cloudflare's edge",
+                );
+                let programs = Programs {
+                    node: &options.node,
+                    npm_root,
+                };
+                Edge::Worker(InWorker::start(
+                    directory, folder, programs, listener, &ground,
+                )?)
+            }
+        };
         let stage = Self {
             oversized: oversized(&pki)?,
-            envoy,
+            edge,
             origin,
             node,
             pki,
-            edge,
-            health,
+            address,
             api_key,
-            edge_yaml,
+            config,
             _watch: watch,
         };
         Ok((stage, Audit::new(audit)))
-    }
-
-    /// Moves a configuration of the filter into place, as an operator would.
-    pub(super) fn replace_edge_yaml(&self, text: &str) -> Result<(), Box<dyn Error>> {
-        shipped::replace_edge_yaml(self.envoy.directory(), text)?;
-        Ok(())
     }
 }
 
@@ -137,20 +170,17 @@ fn random_key() -> Result<String, Box<dyn Error>> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The nice port when somebody is going to type it and nobody has it, else any.
-fn free_port(options: &Options, nice: u16) -> Result<SocketAddr, Box<dyn Error>> {
+/// Listens on the nice port when somebody is going to type it and nobody has it, else on any.
+fn listen(options: &Options, nice: u16) -> io::Result<TcpListener> {
     let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let listener = match options.stay {
+    match options.stay {
         Stay::UntilInterrupted => listen(nice).or_else(|_| listen(0)),
         Stay::Once => listen(0),
-    };
-    Ok(listener?.local_addr()?)
+    }
 }
 
-/// Writes all files but those that hold a port; gives the filter's configuration.
-fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Error>> {
-    let edge = shipped::edge_yaml(pki)?;
-    shipped::write_files(root, pki, wasm, &edge)?;
+/// Writes what the origin and the clients need, but for what holds a port.
+fn write_files(root: &Path, pki: &Pki) -> Result<(), Box<dyn Error>> {
     for folder in ["clients", "node"] {
         fs::create_dir(root.join(folder))?;
     }
@@ -168,7 +198,7 @@ fn write_files(root: &Path, pki: &Pki, wasm: &Path) -> Result<String, Box<dyn Er
             encode_uri_component(&pki.get(CA_SIGNED)?.leaf_pem())
         ),
     )?;
-    Ok(edge)
+    Ok(())
 }
 
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Box<dyn Error>> {

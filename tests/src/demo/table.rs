@@ -17,6 +17,20 @@ pub(super) struct Row {
     pub(super) faults: Vec<String>,
 }
 
+impl Row {
+    /// A row of what is looked at once, and is as it should be so far.
+    pub(super) fn new(what: &str, request: &str, decision: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            request: request.to_owned(),
+            decision: decision.to_owned(),
+            status: None,
+            origin_saw: "nothing".to_owned(),
+            faults: Vec::new(),
+        }
+    }
+}
+
 /// The rows of one subject.
 #[derive(Clone, Debug)]
 pub(super) struct Section {

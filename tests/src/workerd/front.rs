@@ -66,6 +66,21 @@ impl Front {
         known: &[Identity],
         worker: SocketAddr,
     ) -> Result<Self, OriginError> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(OriginError::Listen)?;
+        Self::start_on(listener, server, known, worker)
+    }
+
+    /// The same with the listener for HTTPS, whose port then can be known before the Worker is there.
+    ///
+    /// # Errors
+    /// When it cannot listen, or `server` cannot serve.
+    pub fn start_on(
+        https: TcpListener,
+        server: &Identity,
+        known: &[Identity],
+        worker: SocketAddr,
+    ) -> Result<Self, OriginError> {
+        let http = TcpListener::bind(("127.0.0.1", 0)).map_err(OriginError::Listen)?;
         let shared = Arc::new(Shared {
             tls: Arc::new(server_config(server).map_err(OriginError::Identity)?),
             known: known.to_vec(),
@@ -79,8 +94,8 @@ impl Front {
             shared,
             acceptors: Vec::new(),
         };
-        front.https = front.listen(serve_tls)?;
-        front.http = front.listen(serve_plain)?;
+        front.https = front.serve(https, serve_tls)?;
+        front.http = front.serve(http, serve_plain)?;
         Ok(front)
     }
 
@@ -94,8 +109,7 @@ impl Front {
         self.http
     }
 
-    fn listen(&mut self, serve: Serve) -> Result<SocketAddr, OriginError> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(OriginError::Listen)?;
+    fn serve(&mut self, listener: TcpListener, serve: Serve) -> Result<SocketAddr, OriginError> {
         let address = listener.local_addr().map_err(OriginError::Listen)?;
         let shared = self.shared.clone();
         let acceptor = thread::spawn(move || accept(&listener, &shared, serve));

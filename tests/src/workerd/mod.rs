@@ -278,6 +278,34 @@ impl Workerd {
         self.child.id()
     }
 
+    /// The folder with everything that Node.js and workerd write, their standard error in `host.log` among it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The command lines of Node.js, of workerd, and of whatever else they have started.
+    ///
+    /// # Errors
+    /// When the system does not tell which processes there are.
+    pub fn command_lines(&self) -> io::Result<Vec<String>> {
+        let group = self.child.id().to_string();
+        let mut lines = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let process = entry?.path();
+            // One that has ended meanwhile, or no process.
+            let Ok(stat) = fs::read_to_string(process.join("stat")) else {
+                continue;
+            };
+            // The name, which may hold anything, ends with the last parenthesis; then come state, parent, group.
+            let rest = stat.rsplit(')').next().unwrap_or_default();
+            if rest.split_whitespace().nth(2) == Some(group.as_str()) {
+                let line = fs::read(process.join("cmdline")).unwrap_or_default();
+                lines.push(String::from_utf8_lossy(&line).replace('\0', " "));
+            }
+        }
+        Ok(lines)
+    }
+
     fn command<T: DeserializeOwned>(
         &self,
         name: &str,
