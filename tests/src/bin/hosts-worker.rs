@@ -52,7 +52,8 @@ const TESTS: &[(&str, Test)] = tests! {
         a_database_without_tables_harms_nothing_but_challenges,
         revocation_lists_count_for_their_own_host,
         a_new_revocation_list_counts_after_a_minute,
-        lists_that_cannot_be_read_at_the_start_close_until_they_can;
+        lists_that_cannot_be_read_at_the_start_close_until_they_can,
+        requests_at_the_same_time_never_mix;
     records:
         request_ids_differ_and_are_never_the_clients,
         every_decision_leaves_one_data_point,

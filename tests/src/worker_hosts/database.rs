@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use serde_json::{Value, json};
 
 use super::{
-    ALIAS, CONFIG, DATABASE, EDGE, Edge, Outcome, SOON, SUCCESS, Stage, forwarded, no_certificate,
-    plain, presenting, refused, token_request, told,
+    ALIAS, CONFIG, CONFIG_KEY, DATABASE, EDGE, Edge, Outcome, SELF_SIGNED, SOON, SUCCESS, Stage,
+    forwarded, no_certificate, plain, presenting, refused, token_request, told,
 };
 use crate::hosts::{DOMAIN, config, ensure};
 use crate::pki::{DAY, RevocationList};
@@ -73,6 +74,83 @@ fn with_inactive(stage: &Stage) -> Result<Value, Box<dyn Error>> {
         hosts.push(inactive);
     }
     Ok(config)
+}
+
+/// Requests that come together, the first of all among them, wait for configuration and database side by side: each
+/// gets its own answer, and the origin is told of each the certificate it came with.
+///
+/// # Errors
+/// When it is not so.
+pub fn requests_at_the_same_time_never_mix(stage: &Stage) -> Outcome {
+    const CLIENTS: usize = 8;
+    const ROUNDS: usize = 20;
+    let mut statements = migrations()?;
+    for client in 0..CLIENTS {
+        statements.push(format!(
+            "INSERT INTO acme_challenges VALUES ('{DOMAIN}', 'token{client}', 'token{client}.thumb{client}', {})",
+            start(stage) + 300
+        ));
+    }
+    let mut worker = with_database(stage, &config(&stage.pki)?, statements)?;
+    worker.clock = Clock::Real;
+    worker.bindings.remove(CONFIG);
+    let entry = (CONFIG_KEY.to_owned(), config(&stage.pki)?.to_string());
+    worker.kv.insert(CONFIG.into(), [entry].into());
+    let workerd = stage.start(&[worker])?;
+    let edge = Edge::of(&workerd, EDGE);
+    stage.origin.take();
+    let identities = [Some("ca_client"), Some("self_signed"), None];
+    let client = |client: usize| -> Result<(), String> {
+        for round in 0..ROUNDS {
+            let identity = identities.get((client + round) % 4).copied().flatten();
+            let asked = match (client + round) % 4 {
+                3 => challenge("GET", DOMAIN, &format!("token{client}")),
+                2 => token_request(DOMAIN),
+                _ => token_request(ALIAS),
+            };
+            let asked = asked.header("x-mark", identity.unwrap_or("nobody"));
+            let cf = identity.map_or_else(|| Ok(no_certificate()), |name| stage.cf(name));
+            let response = cf.and_then(|cf| edge.ask(&asked, &cf));
+            let response = response.map_err(|why| why.to_string())?;
+            let is_right = match (client + round) % 4 {
+                3 => response.body == format!("token{client}.thumb{client}").as_bytes(),
+                _ => forwarded(&response).is_ok(),
+            };
+            if !is_right {
+                return Err(format!("{asked:?}: {response:?}"));
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| -> Outcome {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| scope.spawn(move || client(number)))
+            .collect();
+        for client in clients {
+            client.join().map_err(|_| "a client died")??;
+        }
+        Ok(())
+    })?;
+    let recorded = stage.origin.take();
+    ensure(recorded.len() == CLIENTS * ROUNDS / 4 * 3, || {
+        format!("{} requests at the origin", recorded.len())
+    })?;
+    for one in &recorded {
+        match one.values("x-mark").as_slice() {
+            [b"nobody"] => ensure(one.values("client-certificate").is_empty(), || {
+                format!("{one:?}")
+            })?,
+            [b"self_signed"] => told(one, stage.pki.get("self_signed")?, SELF_SIGNED)?,
+            _ => told(one, stage.pki.get("ca_client")?, SUCCESS)?,
+        }
+    }
+    let logs = workerd.logs(0)?;
+    let others = logs
+        .iter()
+        .filter(|log| !log.message.contains("in force, custom domains: 2"));
+    ensure(logs.len() == 1 && others.count() == 0, || {
+        format!("{logs:?}")
+    })
 }
 
 fn challenge(method: &str, host: &str, token: &str) -> WireRequest {
