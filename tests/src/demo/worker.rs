@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
@@ -36,8 +37,9 @@ const EDGE: &str = "edge";
 /// The KV namespace with the configuration, and its key there.
 const NAMESPACE: &str = "AUTH_EDGE_CONFIG";
 const KEY: &str = "config.json";
-/// The value that `wrangler.toml` has for this variable, which is that of the Envoy demo as well.
-const HSTS: (&str, &str) = ("AUTH_EDGE_HSTS", "max-age=31536000");
+/// The variable whose value is taken from the configuration that is shipped.
+const HSTS: &str = "AUTH_EDGE_HSTS";
+const WRANGLER_TOML: &str = include_str!("../../../wrangler.toml");
 
 /// How often a Worker reads its configuration.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -84,10 +86,11 @@ impl InWorker {
         let config = serde_json::to_string_pretty(ground.config)?;
         fs::write(directory.path().join(CONFIG_FILE), &config)?;
         let replacements = changes::replacements(ground.pki, ground.config)?;
+        let hsts = shipped_value(HSTS)?;
         let worker = |name: &str, config: String| Worker {
             name: name.to_owned(),
             folder: folder.to_owned(),
-            bindings: [(API_KEY_VARIABLE, ground.api_key), HSTS]
+            bindings: [(API_KEY_VARIABLE, ground.api_key), (HSTS, hsts)]
                 .map(|(name, value)| (name.to_owned(), Value::from(value)))
                 .into(),
             kv: [(NAMESPACE.to_owned(), [(KEY.to_owned(), config)].into())].into(),
@@ -265,6 +268,18 @@ impl InWorker {
     }
 }
 
+/// The value of a variable in `wrangler.toml`, where it may be commented out.
+fn shipped_value(name: &str) -> Result<&'static str, String> {
+    let of_line = |line: &'static str| {
+        let line = line.trim_start_matches("# ").strip_prefix(name)?;
+        line.strip_prefix(" = \"")?.strip_suffix('"')
+    };
+    WRANGLER_TOML
+        .lines()
+        .find_map(of_line)
+        .ok_or_else(|| format!("wrangler.toml has no `{name}`"))
+}
+
 /// A request that is refused without the origin.
 fn without_certificate(address: SocketAddr, pki: &Pki) -> Result<WireResponse, Box<dyn Error>> {
     let server_ca = pki.server_ca_pem();
@@ -274,7 +289,7 @@ fn without_certificate(address: SocketAddr, pki: &Pki) -> Result<WireResponse, B
 }
 
 /// The contents of all files below a folder, links not followed.
-fn files(folder: &Path) -> std::io::Result<Vec<String>> {
+fn files(folder: &Path) -> io::Result<Vec<String>> {
     let mut contents = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -282,7 +297,12 @@ fn files(folder: &Path) -> std::io::Result<Vec<String>> {
         if kind.is_dir() {
             contents.extend(files(&entry.path())?);
         } else if kind.is_file() {
-            contents.push(String::from_utf8_lossy(&fs::read(entry.path())?).into_owned());
+            match fs::read(entry.path()) {
+                Ok(bytes) => contents.push(String::from_utf8_lossy(&bytes).into_owned()),
+                // A database removes some of its files when it likes.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(contents)
