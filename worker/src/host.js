@@ -22,10 +22,6 @@ export function configure(hsts, analytics, refuse) {
   unavailable = refuse;
 }
 
-export function hasAnalytics() {
-  return dataset !== undefined;
-}
-
 // One member of `request.cf`: absent, a text, a truth value, or anything else.
 function member(value) {
   if (typeof value === "string") return value.includes(END) || value.includes(NEXT) ? "!" : "=" + value;
@@ -96,8 +92,4 @@ export function count(outcome, code, host) {
 
 export function newId() {
   return crypto.randomUUID();
-}
-
-export function waitUntil(context, promise) {
-  context.waitUntil(promise);
 }

@@ -1,6 +1,6 @@
 //! The only file that names what the runtime offers; see `host.js` for the other side.
 
-use js_sys::{Array, JSON, Promise, Reflect, Uint8Array};
+use js_sys::{Array, JSON, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::{D1Database, Env};
 
@@ -29,10 +29,6 @@ extern "C" {
     /// A name for a request that no client can choose.
     #[wasm_bindgen(js_name = "newId")]
     pub(crate) fn new_id() -> String;
-
-    /// Lets the promise be kept after the answer was sent.
-    #[wasm_bindgen(js_name = "waitUntil")]
-    pub(crate) fn wait_until(context: &JsValue, promise: &Promise);
 }
 
 /// The binding with the configuration, or with the namespace that holds it.

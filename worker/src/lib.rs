@@ -46,7 +46,7 @@ use auth_edge::wire::thumbprint::Thumbprint;
 use auth_edge::{Config, Decision, decide};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use worker::{Env, console_error, console_log, console_warn};
+use worker::{Context, Env, console_error, console_log, console_warn};
 
 use crate::gather::Seen;
 use crate::load::Source;
@@ -106,11 +106,8 @@ pub fn fetch(request: JsValue, env: Env, context: JsValue) -> JsValue {
             if edge.due.get().is_some_and(|due| due <= now) {
                 edge.due.set(Some(now.saturating_add(FRESH_SECONDS)));
                 let env = env.clone();
-                let read_again = future_to_promise(async move {
-                    load(&env, now).await;
-                    Ok(JsValue::UNDEFINED)
-                });
-                host::wait_until(&context, &read_again);
+                let context = Context::new(context.unchecked_into());
+                context.wait_until(async move { load(&env, now).await });
             }
             settle(&edge, &request, &env, &told)
         }
