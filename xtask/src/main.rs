@@ -31,7 +31,7 @@ Commands:
                     --dry-run has wrangler build it, and do all but deploy it
   demo [--once]     run the demo against a real Envoy; --once ends after one scripted round
   test              run every test, natively and in real Envoys
-  bench             measure the filter
+  bench [worker]    measure the filter, or the Worker
   instructions [--check]
                     count the instructions of a decision, and record them in bench/instructions.txt;
                     --check compares them with what stands there
@@ -62,6 +62,9 @@ Environment:
 /// How often `soak` changes the configuration unless told: an update a minute for a week.
 const SOAK_UPDATES: u64 = 10_000;
 
+/// The one command of two words.
+const BENCH_WORKER: &str = "bench worker";
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -72,6 +75,7 @@ enum Task {
     Demo { once: bool },
     Test,
     Bench,
+    BenchWorker,
     Instructions { check: bool },
     Soak { updates: u64 },
     Fuzz(fuzz::Options),
@@ -117,6 +121,7 @@ fn main() -> ExitCode {
         Task::Demo { once } => report(commands::demo(&cache, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
+        Task::BenchWorker => report(commands::bench_worker(&cache)),
         Task::Instructions { check: true } => {
             report(instructions::check(&cache).map(|()| ExitCode::SUCCESS))
         }
@@ -157,6 +162,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
             "--target" => target = Some(value()?.clone()),
             flag if flag.starts_with('-') => flags.push(flag),
             name if command.is_none() => command = Some(name),
+            "worker" if command == Some("bench") => command = Some(BENCH_WORKER),
             extra => return Err(format!("unexpected argument `{extra}`")),
         }
     }
@@ -180,6 +186,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         },
         "test" => Task::Test,
         "bench" => Task::Bench,
+        BENCH_WORKER => Task::BenchWorker,
         "instructions" => Task::Instructions {
             check: has("--check"),
         },
@@ -245,6 +252,9 @@ mod tests {
             parse_line("instructions --check"),
             Ok((Task::Instructions { check: true }, false))
         );
+        assert_eq!(parse_line("bench"), Ok((Task::Bench, false)));
+        assert_eq!(parse_line("bench worker"), Ok((Task::BenchWorker, false)));
+        assert!(parse_line("test worker").is_err());
         assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
     }
 
