@@ -318,19 +318,7 @@ impl Envoy {
 
     /// The processor time of all threads that are still there, as the scheduler counts it.
     pub fn cpu_time(&self) -> Result<Duration, ProcessError> {
-        let read = ProcessError::io("read the processor time");
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).map_err(read)?;
-        let mut nanoseconds = 0;
-        for task in tasks {
-            let task = task.map_err(ProcessError::io("read the processor time"))?;
-            // A thread may end between the two looks.
-            let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else {
-                continue;
-            };
-            let spent = text.split(' ').next().and_then(|it| it.parse::<u64>().ok());
-            nanoseconds += spent.unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        cpu_time(self.pid())
     }
 
     /// The memory that this process holds, in bytes, as the kernel counts it.
@@ -367,6 +355,26 @@ impl Envoy {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The processor time of all threads of a process that are still there, as the scheduler counts it.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time(pid: u32) -> Result<Duration, ProcessError> {
+    let read = ProcessError::io("read the processor time");
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(read)?;
+    let mut nanoseconds = 0;
+    for task in tasks {
+        let task = task.map_err(ProcessError::io("read the processor time"))?;
+        // A thread may end between the two looks.
+        let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else {
+            continue;
+        };
+        let spent = text.split(' ').next().and_then(|it| it.parse::<u64>().ok());
+        nanoseconds += spent.unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 impl Drop for Envoy {

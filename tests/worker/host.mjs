@@ -7,7 +7,8 @@
 // start: {"workers": [WORKER, ...]} gives the port of each Worker's own socket by name.
 //   WORKER: {"name", "folder": of index.js, "bindings": {NAME: text or JSON},
 //            "kv": {NAME: {KEY: TEXT}}, "d1": {NAME: [SQL, ...]}, "analytics": [NAME, ...],
-//            "origins": [{"name", "address": "IP:PORT", "trust": PEM}, ...], "clock": "real" or "told"}
+//            "origins": [{"name", "address": "IP:PORT", "trust": PEM, or empty for plain HTTP}, ...],
+//            "clock": "real" or "told"}
 // put: {"worker", "binding", "key", "value"} writes an entry into a KV namespace.
 // sql: {"worker", "binding", "statement"} runs SQL on a D1 database and gives the rows.
 // logs: COUNT gives what all Workers have written to their consoles, [{"level", "message"}, ...], but for the
@@ -72,6 +73,7 @@ function modules(folder, clock) {
 }
 
 function origin({ name, address, trust }) {
+  if (trust === '') return [name, { external: { address, http: {} } }];
   const tlsOptions = { trustedCertificates: [trust] };
   return [name, { external: { address, https: { certificateHost: name, tlsOptions } } }];
 }

@@ -9,8 +9,9 @@ extern "C" {
     /// Says what is used for every request from now on.
     pub(crate) fn configure(hsts: &JsValue, analytics: &JsValue, refuse: &JsValue);
 
-    /// Tells of a request; see `gather`.
-    pub(crate) fn gather(request: &JsValue) -> String;
+    /// Tells of a request, in UTF-8.
+    #[wasm_bindgen(js_name = "gather")]
+    fn gather_bytes(request: &JsValue) -> Vec<u8>;
 
     /// Sends the request that was told of last to the origin; see `apply`.
     pub(crate) fn forward(request: &JsValue, edits: &str) -> JsValue;
@@ -29,6 +30,11 @@ extern "C" {
     /// A name for a request that no client can choose.
     #[wasm_bindgen(js_name = "newId")]
     pub(crate) fn new_id() -> String;
+}
+
+/// Tells of a request; see the module `gather`. Nothing where that is not text, which nobody takes for a request.
+pub(crate) fn gather(request: &JsValue) -> String {
+    String::from_utf8(gather_bytes(request)).unwrap_or_default()
 }
 
 /// The binding with the configuration, or with the namespace that holds it.

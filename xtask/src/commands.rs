@@ -479,6 +479,19 @@ pub(crate) fn bench(cache: &Cache) -> Outcome<ExitCode> {
     Err(format!("cannot start the measurement: {why}"))
 }
 
+/// `bench worker`: this process becomes the measurement.
+pub(crate) fn bench_worker(cache: &Cache) -> Outcome<ExitCode> {
+    let kit = worker::Kit::find(cache)?;
+    worker::build(cache, &kit)?;
+    let forward_only = worker::build_forward_only(cache, &kit)?;
+    let mut command = runner("bench-worker");
+    command.arg("--node").arg(&kit.node);
+    command.arg("--npm-root").arg(&kit.npm_root);
+    command.arg("--worker").arg(worker::output_folder());
+    let why = command.arg("--forward-only").arg(forward_only).exec();
+    Err(format!("cannot start the measurement: {why}"))
+}
+
 /// `soak`: this process becomes the one test that is run for long.
 pub(crate) fn soak(cache: &Cache, updates: u64) -> Outcome<ExitCode> {
     let envoy = envoy::envoy(cache, envoy::MAIN_VERSION)?;

@@ -35,7 +35,7 @@ Commands:
                     run the demo against a real Envoy, or the Worker on a real workerd;
                     --once ends after one scripted round
   test              run every test, natively and in real Envoys
-  bench             measure the filter
+  bench [worker]    measure the filter, or the Worker
   instructions [--check]
                     count the instructions of a decision, and record them in bench/instructions.txt;
                     --check compares them with what stands there
@@ -66,6 +66,9 @@ Environment:
 /// How often `soak` changes the configuration unless told: an update a minute for a week.
 const SOAK_UPDATES: u64 = 10_000;
 
+/// The one command of two words.
+const BENCH_WORKER: &str = "bench worker";
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 enum Task {
@@ -76,6 +79,7 @@ enum Task {
     Demo { host: DemoHost, once: bool },
     Test,
     Bench,
+    BenchWorker,
     Instructions { check: bool },
     Soak { updates: u64 },
     Fuzz(fuzz::Options),
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         Task::Demo { host, once } => report(commands::demo(&cache, host, once)),
         Task::Test => commands::test(&cache),
         Task::Bench => report(commands::bench(&cache)),
+        Task::BenchWorker => report(commands::bench_worker(&cache)),
         Task::Instructions { check: true } => {
             report(instructions::check(&cache).map(|()| ExitCode::SUCCESS))
         }
@@ -161,6 +166,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
             "--target" => target = Some(value()?.clone()),
             flag if flag.starts_with('-') => flags.push(flag),
             name if command.is_none() => command = Some(name),
+            "worker" if command == Some("bench") => command = Some(BENCH_WORKER),
             extra => return Err(format!("unexpected argument `{extra}`")),
         }
     }
@@ -188,6 +194,7 @@ fn parse(words: &[String]) -> Result<(Task, bool), String> {
         },
         "test" => Task::Test,
         "bench" => Task::Bench,
+        BENCH_WORKER => Task::BenchWorker,
         "instructions" => Task::Instructions {
             check: has("--check"),
         },
@@ -258,6 +265,9 @@ mod tests {
             parse_line("instructions --check"),
             Ok((Task::Instructions { check: true }, false))
         );
+        assert_eq!(parse_line("bench"), Ok((Task::Bench, false)));
+        assert_eq!(parse_line("bench worker"), Ok((Task::BenchWorker, false)));
+        assert!(parse_line("test worker").is_err());
         assert_eq!(parse_line("test --help"), Ok((Task::Help, false)));
     }
 

@@ -16,6 +16,9 @@ const WRANGLER_TOML: &str = "wrangler.toml";
 /// Where the build puts what is deployed.
 const OUTPUT: &str = "worker/build";
 
+/// The Worker that only forwards.
+const FORWARD_ONLY: &str = "tests/peers/worker/forward-only";
+
 /// What is deployed, in the folder of the build: the program, and the module it loads.
 const SCRIPT: &str = "index.js";
 const MODULE: &str = "index_bg.wasm";
@@ -66,16 +69,41 @@ pub(crate) fn build(cache: &Cache, kit: &Kit) -> Outcome<PathBuf> {
     let line = build_command(&text)
         .ok_or_else(|| format!("{} has no `[build]` with a `command`", file.display()))?;
     let toolchain = wasm_std::ensure(cache)?;
-    // worker-build would have cargo write a lock file that does not fit anew.
-    let mut resolve = toolchain.cargo();
-    resolve.args(["metadata", "--format-version", "1", "--locked"]);
-    exec::capture(resolve.args(["--filter-platform", wasm_std::TARGET]), LONG)?;
+    ensure_locked(&toolchain, &repo::root())?;
     // wrangler gives the line to a shell too.
     let mut build = kit.command(&toolchain, Path::new("sh"))?;
     exec::stream(build.args(["-c", line]), LONG)?;
-    let output = repo::root().join(OUTPUT);
+    let output = output_folder();
     check_size(&output)?;
     Ok(output)
+}
+
+/// The folder with what `build` made.
+pub(crate) fn output_folder() -> PathBuf {
+    repo::root().join(OUTPUT)
+}
+
+/// Builds the Worker that only forwards, with which the Worker is compared; gives the folder of the build.
+pub(crate) fn build_forward_only(cache: &Cache, kit: &Kit) -> Outcome<PathBuf> {
+    let package = repo::root().join(FORWARD_ONLY);
+    let toolchain = wasm_std::ensure(cache)?;
+    ensure_locked(&toolchain, &package)?;
+    let mut build = kit.command(&toolchain, &kit.programs.worker_build)?;
+    build
+        .arg("--release")
+        .current_dir(&package)
+        .env("CARGO_TARGET_DIR", repo::target_dir());
+    exec::stream(&mut build, LONG)?;
+    Ok(package.join("build"))
+}
+
+/// Refuses a lock file that does not fit, which worker-build would have cargo write anew.
+fn ensure_locked(toolchain: &WasmToolchain, package: &Path) -> Outcome<()> {
+    let mut resolve = toolchain.cargo();
+    resolve
+        .current_dir(package)
+        .args(["metadata", "--format-version", "1", "--locked"]);
+    exec::capture(resolve.args(["--filter-platform", wasm_std::TARGET]), LONG).map(|_| ())
 }
 
 /// Has wrangler build the Worker and make what it would deploy, without deploying it.
@@ -93,7 +121,7 @@ pub(crate) fn dry_run(cache: &Cache, kit: &Kit) -> Outcome<PathBuf> {
         .args(["deploy", "--dry-run", "--outdir"])
         .arg(&output);
     exec::stream(&mut wrangler, LONG)?;
-    let built = repo::root().join(OUTPUT);
+    let built = output_folder();
     let module = built.join(MODULE);
     if modules(&output)? == [at(fs::read(&module), "read", &module)?] {
         Ok(built)

@@ -1,4 +1,4 @@
-//! What `cargo xtask bench` measures in a real Envoy.
+//! What `cargo xtask bench` measures in a real Envoy; `worker` is what it measures in workerd.
 //!
 //! Peers are compared in one Envoy, which has a listener for each, and take turns; shown is the processor time
 //! that Envoy spent, as the scheduler counts it. The origin is the recording one over TLS, as in production:
@@ -24,6 +24,7 @@ use crate::wire::WireRequest;
 pub mod connections;
 pub mod memory;
 pub mod requests;
+pub mod worker;
 
 /// What the others are compared with: an Envoy that only forwards.
 pub const BARE: &str = "no filter";

@@ -85,7 +85,7 @@ pub struct Upstream {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The authority its certificate must come from, in PEM.
+    /// The authority its certificate must come from, in PEM; empty when it speaks plain HTTP.
     pub trust: String,
 }
 
@@ -304,6 +304,25 @@ impl Workerd {
             }
         }
         Ok(lines)
+    }
+
+    /// The process number of workerd, which miniflare starts.
+    ///
+    /// # Errors
+    /// When Node.js has no such child.
+    pub fn workerd_pid(&self) -> Result<u32, WorkerdError> {
+        let parent = self.pid().to_string();
+        let is_ours = |status: &str| {
+            let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
+            value("Name:\t") == Some("workerd") && value("PPid:\t") == Some(parent.as_str())
+        };
+        let processes = fs::read_dir("/proc").map_err(WorkerdError::io("list the processes"))?;
+        let found = processes.flatten().find_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let status = fs::read_to_string(process.path().join("status")).ok()?;
+            is_ours(&status).then_some(pid)
+        });
+        found.ok_or_else(|| WorkerdError::Refused("there is no process `workerd`".to_owned()))
     }
 
     fn command<T: DeserializeOwned>(
