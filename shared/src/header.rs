@@ -218,6 +218,8 @@ fn known(first: u8) -> &'static [Known] {
                     whole(CLIENT_CERT, Identity),
                     whole(CLIENT_CERT_CHAIN, Identity),
                     start("cert-chain", Identity),
+                    // Of Cloudflare's managed transform for client certificates.
+                    start("cf-cert-", Identity),
                     start("cf-client-cert-", Identity),
                     whole("cf-connecting-ip", Forwarding),
                     whole("connection", HopByHop),

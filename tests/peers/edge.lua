@@ -33,7 +33,7 @@ local known = {
   ["te"] = true, ["proxy-connection"] = true, ["trailer"] = true, ["upgrade"] = true,
 }
 local families = {
-  [99] = { "cert-chain", "cf-client-cert-" }, -- c
+  [99] = { "cert-chain", "cf-cert-", "cf-client-cert-" }, -- c
   [115] = { "ssl-client-" }, -- s
   [120] = { -- x
     "x-forwarded-", "x-envoy-", "x-client-cert", "x-ssl-client-", "x-amzn-mtls-", "x-auth-edge-", "x-original-",

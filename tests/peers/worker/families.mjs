@@ -2,7 +2,7 @@
 // that `cargo xtask bench worker` compares with.
 
 const owned = new RegExp(
-  "^(?:client-cert(?:-chain|ificate(?:-ca-verified)?)?|cname-api-key|cert-chain.*|cf-client-cert-.*|cf-connecting-ip" +
+  "^(?:client-cert(?:-chain|ificate(?:-ca-verified)?)?|cname-api-key|cert-chain.*|cf-(?:client-)?cert-.*|cf-connecting-ip" +
     "|connection|forwarded|host|http2-settings|keep-alive|proxy-connection|ssl-client-.*|te|trailer|true-client-ip" +
     "|upgrade|x-(?:forwarded-|envoy-|client-cert|ssl-client-|amzn-mtls-|auth-edge-|original-).*" +
     "|x-(?:real-ip|client-ip|azure-clientip|rewrite-url|host))$",
