@@ -466,6 +466,20 @@ fn a_host_name_in_another_spelling_is_the_one_that_was_sealed_for() {
 }
 
 #[test]
+fn a_sealing_key_is_no_api_key() {
+    let mut config = good();
+    config["sealing_keys"] = json!({ "2026-11": { "env": "SEALING_KEY" } });
+    config["hosts"][0]["origin"]["api_key"] = json!({ "env": "SEALING_KEY" });
+    let error = load(&config).unwrap_err();
+    assert_eq!(error.path(), "hosts[0].origin.api_key.env");
+    assert!(
+        error
+            .problem()
+            .contains("found the variable of a sealing key")
+    );
+}
+
+#[test]
 fn sealing_keys_that_no_host_needs_are_read_all_the_same() {
     let mut config = good();
     config["sealing_keys"] = json!({ "2026-11": { "env": "SEALING_KEY" } });

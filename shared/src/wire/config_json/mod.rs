@@ -345,6 +345,11 @@ impl Context<'_> {
                 "found a key in this file although `allow_inline_secrets` is not true, expected `env` or `sealed`",
             )),
             (Some(SecretSource::Environment(name)), _) => {
+                if self.sealing_keys.are_in(name) {
+                    return Err(in_env(ConfigError::here(
+                        "found the variable of a sealing key, expected that of an API key: it is sent to the origin",
+                    )));
+                }
                 let text = variable(self.store, name).map_err(in_env)?;
                 let secret = Secret::new(text).map_err(|error| {
                     let shown = name.shown();

@@ -157,7 +157,7 @@ fn sealing_key_variable(json: &Json) -> Result<SecretName, ConfigError> {
 }
 
 /// The sealing keys of a file, held while it is read.
-pub(super) struct SealingKeys(Vec<(KeyId, SealingKey)>);
+pub(super) struct SealingKeys(Vec<(KeyId, SecretName, SealingKey)>);
 
 impl SealingKeys {
     /// Reads the keys from the environment; one that no host needs has to be there as well.
@@ -169,9 +169,14 @@ impl SealingKeys {
         for (id, name) in entry.iter().flat_map(|entry| &entry.0) {
             let key = sealing_key(name, store)
                 .map_err(|error| error.in_member("env").in_member(&format!("{id}")))?;
-            keys.push((id.clone(), key));
+            keys.push((id.clone(), name.clone(), key));
         }
         Ok(Self(keys))
+    }
+
+    /// Whether the variable holds one of them, which is no API key.
+    pub(super) fn are_in(&self, name: &SecretName) -> bool {
+        self.0.iter().any(|(_, known, _)| known.0 == name.0)
     }
 
     /// Opens an API key that was sealed for this custom domain.
@@ -181,7 +186,7 @@ impl SealingKeys {
         custom_domain: &HostName<'_>,
     ) -> Result<Secret, ConfigError> {
         let id = sealed.key_id();
-        let Some((_, key)) = self.0.iter().find(|(known, _)| known == id) else {
+        let Some((.., key)) = self.0.iter().find(|(known, ..)| known == id) else {
             return Err(ConfigError::here(format!(
                 "found a text that is sealed with another key, expected {}",
                 self.names()
@@ -206,9 +211,9 @@ impl SealingKeys {
             [] => {
                 "`sealing_keys` at the top of the file with the key that it is sealed with".into()
             }
-            [(one, _)] => format!("`{one}` of `sealing_keys`"),
+            [(one, ..)] => format!("`{one}` of `sealing_keys`"),
             keys => {
-                let ids: Vec<String> = keys.iter().map(|(id, _)| format!("`{id}`")).collect();
+                let ids: Vec<String> = keys.iter().map(|(id, ..)| format!("`{id}`")).collect();
                 format!("{} of `sealing_keys`", ids.join(" or "))
             }
         }
