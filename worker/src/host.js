@@ -17,9 +17,20 @@ let dataset;
 let unavailable;
 
 export function configure(hsts, analytics, refuse) {
-  strictTransportSecurity = typeof hsts === "string" ? hsts : undefined;
+  strictTransportSecurity = typeof hsts === "string" && isFieldValue(hsts) ? hsts : undefined;
   dataset = analytics ?? undefined;
   unavailable = refuse;
+}
+
+// Whether a text can be set as a field: with one that cannot, each answer would fail.
+function isFieldValue(text) {
+  try {
+    new Headers().set("strict-transport-security", text);
+    return true;
+  } catch (error) {
+    console.error(`auth_edge: AUTH_EDGE_HSTS cannot be sent and is left out: ${error.message}`);
+    return false;
+  }
 }
 
 // One member of `request.cf`: absent, a text, a truth value, or anything else.
@@ -66,17 +77,21 @@ export function forward(request, edits) {
   const { method } = request;
   // With a body, even an empty one, `fetch` takes neither.
   const body = method === "GET" || method === "HEAD" ? null : request.body;
-  return send(parts[0], { method, headers, body, redirect: "manual", cache: "no-store" }, told);
+  const init = { method, headers, body, redirect: "manual", cache: "no-store" };
+  return send(parts[0], init, told, request.url.startsWith("https:"));
 }
 
-async function send(url, init, told) {
+async function send(url, init, told, isHttps) {
   let response;
   try {
     response = await fetch(url, init);
   } catch {
     return unavailable(told);
   }
-  if (strictTransportSecurity === undefined || response.headers.has("strict-transport-security")) return response;
+  const { status } = response;
+  // One of another status cannot be made anew.
+  const isPlain = !isHttps || strictTransportSecurity === undefined || status < 200 || status > 599;
+  if (isPlain || response.headers.has("strict-transport-security")) return response;
   response = new Response(response.body, response);
   response.headers.set("strict-transport-security", strictTransportSecurity);
   return response;
@@ -95,7 +110,12 @@ export function answer(status, fields, body, isHttps) {
 const LONGEST_INDEX = 96;
 
 export function count(outcome, code, host) {
-  dataset.writeDataPoint({ indexes: [host.slice(0, LONGEST_INDEX)], blobs: [outcome, code, host], doubles: [1] });
+  try {
+    dataset.writeDataPoint({ indexes: [host.slice(0, LONGEST_INDEX)], blobs: [outcome, code, host], doubles: [1] });
+  } catch (error) {
+    // What is only counted must not decide.
+    console.error(`auth_edge: a data point was not written: ${error.message}`);
+  }
 }
 
 export function newId() {

@@ -32,6 +32,7 @@ mod load;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use auth_edge::acme;
 use auth_edge::connections::Connections;
@@ -46,7 +47,7 @@ use auth_edge::wire::thumbprint::Thumbprint;
 use auth_edge::{Config, Decision, decide};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use worker::{Context, Env, console_error, console_log, console_warn};
+use worker::{Context, Delay, Env, console_error, console_log, console_warn};
 
 use crate::gather::Seen;
 use crate::load::Source;
@@ -55,15 +56,22 @@ use crate::load::Source;
 const FRESH_SECONDS: u64 = 60;
 /// How long a configuration that could not be used is not tried again, in seconds.
 const RETRY_SECONDS: u64 = 5;
+/// How often a request looks whether another has read the first configuration; ten seconds in all.
+const LOOKS: u32 = 500;
+/// The time between.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// After how many seconds a request that reads the first configuration is taken for one that was cut off.
+const CUT_OFF_SECONDS: u64 = 5;
 /// How many connections are remembered, by all that is told of them: 3 MB of an isolate's 128, 24 MB at worst.
 const REMEMBERED: usize = 256;
 
 /// What the requests of an isolate share.
 struct Isolate {
     state: RefCell<State>,
-    /// Caches: bounded, and only of what can be computed again.
+    /// Since when a request reads the first configuration, in seconds since 1970.
+    loading: Cell<Option<u64>>,
+    /// A cache: bounded, and only of what can be computed again.
     connections: RefCell<Connections<String>>,
-    verdicts: RefCell<VerdictCache>,
 }
 
 /// What is known of the configuration.
@@ -82,6 +90,8 @@ struct Edge {
     config: Config,
     digest: Thumbprint,
     has_analytics: bool,
+    /// A cache: bounded, and only of what can be computed again from this configuration.
+    verdicts: RefCell<VerdictCache>,
     /// When it is read again; never where it cannot have changed.
     due: Cell<Option<u64>>,
 }
@@ -90,8 +100,8 @@ thread_local! {
     static ISOLATE: Isolate = const {
         Isolate {
             state: RefCell::new(State::New),
+            loading: Cell::new(None),
             connections: RefCell::new(Connections::new(REMEMBERED)),
-            verdicts: RefCell::new(VerdictCache::new()),
         }
     };
 }
@@ -113,7 +123,7 @@ pub fn fetch(request: JsValue, env: Env, context: JsValue) -> JsValue {
         }
         State::Bad { .. } => refuse(Reason::NoConfiguration, &told),
         State::New => future_to_promise(async move {
-            load(&env, now).await;
+            load_first(&env, now).await;
             // Other requests were told of in the meantime.
             let told = host::gather(&request);
             Ok(match ISOLATE.with(|it| it.state.borrow().clone()) {
@@ -152,6 +162,25 @@ fn state(env: &Env, now: u64) -> State {
     })
 }
 
+/// Reads the first configuration, or waits until another request has: many at once would need many times its memory.
+async fn load_first(env: &Env, now: u64) {
+    for _ in 0..LOOKS {
+        let (is_new, loading) =
+            ISOLATE.with(|it| (matches!(&*it.state.borrow(), State::New), it.loading.get()));
+        if !is_new {
+            return;
+        }
+        // A request that was cut off does not go on with it.
+        if loading.is_none_or(|since| since.saturating_add(CUT_OFF_SECONDS) <= now) {
+            ISOLATE.with(|it| it.loading.set(Some(now)));
+            load(env, now).await;
+            ISOLATE.with(|it| it.loading.set(None));
+            return;
+        }
+        Delay::from(BETWEEN_LOOKS).await;
+    }
+}
+
 /// Reads the configuration wherever it is kept.
 async fn load(env: &Env, now: u64) {
     let source = Source::fetch(env).await;
@@ -175,6 +204,7 @@ fn take(source: Result<Source, String>, env: &Env, now: u64, due: Option<u64>) {
             config,
             digest,
             has_analytics: host::has_analytics(env),
+            verdicts: RefCell::new(VerdictCache::new()),
             due: Cell::new(due),
         }))
     });
@@ -183,13 +213,7 @@ fn take(source: Result<Source, String>, env: &Env, now: u64, due: Option<u64>) {
             host::use_bindings(env, &on_unavailable());
             State::Ready(edge)
         }
-        (Ok(edge), State::Ready(former)) => {
-            if !Rc::ptr_eq(&edge, &former) {
-                // What was found out under the former roots and lists is not asked for again.
-                ISOLATE.with(|it| it.verdicts.replace(VerdictCache::new()));
-            }
-            State::Ready(edge)
-        }
+        (Ok(edge), State::Ready(_)) => State::Ready(edge),
         (Err(error), State::Ready(former)) => {
             console_error!("auth_edge: the configuration stays as it was: {error}");
             State::Ready(former)
@@ -274,14 +298,9 @@ fn carry_out(
     acme_answer: Option<&str>,
 ) -> JsValue {
     let asked = seen.request(acme_answer);
-    let decision = ISOLATE.with(|it| {
-        decide(
-            &asked,
-            &edge.config,
-            seen.now,
-            &mut it.verdicts.borrow_mut(),
-        )
-    });
+    let mut verdicts = edge.verdicts.borrow_mut();
+    let decision = decide(&asked, &edge.config, seen.now, &mut verdicts);
+    drop(verdicts);
     match decision {
         Decision::Forward(edits) => {
             if let Some(refusal) = edits.shadow {
