@@ -332,7 +332,7 @@ fn answer(request: &Recorded) -> Vec<u8> {
             .ok()
     };
     let status = number("/status/")
-        .filter(|it| (200..600).contains(it))
+        .filter(|it| (200..1000).contains(it))
         .unwrap_or(200);
     let echoed = path.strip_prefix("/echo/").map(|name| request.values(name));
     let body = match (number("/large/"), echoed) {

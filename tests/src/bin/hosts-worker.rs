@@ -46,7 +46,9 @@ const TESTS: &[(&str, Test)] = tests! {
         without_a_usable_configuration_every_request_gets_503,
         a_mended_configuration_is_taken_at_the_next_try,
         a_new_configuration_is_taken_after_a_minute_and_a_bad_one_never,
-        workers_of_one_bundle_do_not_mix;
+        workers_of_one_bundle_do_not_mix,
+        many_first_requests_read_the_configuration_once,
+        unusable_bindings_are_left_out;
     database:
         challenges_are_answered_by_host_and_token,
         a_database_without_tables_harms_nothing_but_challenges,

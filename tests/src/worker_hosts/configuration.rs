@@ -6,8 +6,8 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::{
-    ALIAS, CONFIG, CONFIG_KEY, EDGE, Edge, Outcome, SOON, SUCCESS, Stage, forwarded,
-    no_certificate, refused, token_request, told,
+    ALIAS, ANALYTICS, CONFIG, CONFIG_KEY, EDGE, Edge, HSTS, Outcome, SOON, SUCCESS, Stage,
+    forwarded, no_certificate, refused, token_request, told,
 };
 use crate::conformance::vector::{API_KEY, API_KEY_VARIABLE};
 use crate::hosts::{DOMAIN, config, ensure};
@@ -285,4 +285,65 @@ pub fn workers_of_one_bundle_do_not_mix(stage: &Stage) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The first configuration is read by one of the requests that want it, and all are served.
+///
+/// # Errors
+/// When it is not so.
+pub fn many_first_requests_read_the_configuration_once(stage: &Stage) -> Outcome {
+    const REQUESTS: usize = 40;
+    let mut worker = from_namespace(stage, "many", Some(&config(&stage.pki)?.to_string()))?;
+    worker.clock = Clock::Real;
+    let workerd = stage.start(&[worker])?;
+    let edge = Edge::of(&workerd, "many");
+    let served = std::thread::scope(|scope| {
+        let ask = || {
+            let request = token_request(DOMAIN);
+            let response = edge.ask(&request, &no_certificate());
+            response.is_ok_and(|response| forwarded(&response).is_ok())
+        };
+        let asking: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(ask)).collect();
+        let served = asking.into_iter().map(|it| it.join().unwrap_or(false));
+        served.filter(|is_served| *is_served).count()
+    });
+    stage.origin.take();
+    ensure(served == REQUESTS, || {
+        format!("{served} of {REQUESTS} were served")
+    })?;
+    let loaded = lines_with(&workerd.logs(0)?, " in force");
+    ensure(loaded == 1, || {
+        format!("the configuration was taken {loaded} times")
+    })
+}
+
+/// A variable that cannot be a field, and a dataset that is none, are told and harm nobody.
+///
+/// # Errors
+/// When it is not so.
+pub fn unusable_bindings_are_left_out(stage: &Stage) -> Outcome {
+    let mut worker = stage.worker("unusable")?;
+    worker.analytics.clear();
+    worker
+        .bindings
+        .insert(HSTS.into(), json!("max-age=1\nx: y"));
+    worker
+        .bindings
+        .insert(ANALYTICS.into(), json!({ "no": "dataset" }));
+    let workerd = stage.start(&[worker])?;
+    let edge = Edge::of(&workerd, "unusable");
+    stage.origin.take();
+    forwarded(&edge.ask(&token_request(DOMAIN), &no_certificate())?)?;
+    stage.one_at_origin()?;
+    let response = edge.ask(&token_request(ALIAS), &no_certificate())?;
+    refused(&response, 400, "certificate_required")?;
+    let logs = workerd.logs(0)?;
+    ensure(
+        lines_with(&logs, "AUTH_EDGE_HSTS cannot be sent") == 1,
+        || format!("{logs:?}"),
+    )?;
+    ensure(
+        lines_with(&logs, "a data point was not written") == 2,
+        || format!("{logs:?}"),
+    )
 }

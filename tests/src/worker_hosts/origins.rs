@@ -346,6 +346,8 @@ pub fn hsts_is_added_over_https_where_the_origin_sends_none(stage: &Stage) -> Ou
         (get(DOMAIN, "/status/302"), no_certificate(), ours),
         (get(DOMAIN, "/status/204"), no_certificate(), ours),
         (get(DOMAIN, with), no_certificate(), &[b"max-age=1"]),
+        // Nothing can be added to what is no status of HTTP.
+        (get(DOMAIN, "/status/999"), no_certificate(), none),
         (token_request(ALIAS), stage.cf("ca_client")?, ours),
         (token_request(ALIAS), no_certificate(), ours),
         (get("nobody.example.test", "/"), no_certificate(), ours),
