@@ -546,12 +546,12 @@ impl fmt::Display for Reason {
                 f.write_str("the host program gives no address of the client (Envoy: source.address; Cloudflare: cf-connecting-ip)")
             }
             Self::HostUnsupported(MissingFact::ClientCertificate) => f.write_str(
-                "the host program gives no client certificate (Envoy: connection.peer_certificate, from 1.38, or \
-                 client_certificates.source: envoy_xfcc; Cloudflare: certRFC9440)",
+                "the host program gives no client certificate: needs Envoy 1.38 or newer (connection.peer_certificate), \
+                 or client_certificates.source: envoy_xfcc; on Cloudflare certRFC9440",
             ),
             Self::HostUnsupported(MissingFact::HostVerdict) => f.write_str(
-                "the host program gives no verdict: verified_by: host needs connection.peer_certificate_valid of \
-                 Envoy 1.39 or newer, or certVerified and certRevoked of Cloudflare",
+                "the host program gives no verdict: verified_by: host needs Envoy 1.39 or newer \
+                 (connection.peer_certificate_valid); on Cloudflare certVerified and certRevoked",
             ),
             Self::HostUnsupported(MissingFact::CertificateDigest) => f.write_str(
                 "the host program gives no connection.sha256_peer_certificate_digest",
