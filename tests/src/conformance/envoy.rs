@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::envoy_config::{Filter, Listener, ListenerTls, ORIGIN_NAMES, bootstrap};
-use super::expect::{Answer, Outcome, Upstream, compare};
+use super::expect::compare;
 use super::facts::Shows;
 use super::native::{self, Expected};
+use super::outcome::{answered_by_host, outcome, passed_back};
 use super::vector::{Departure, Expect, HostName, SECRETS, Setup, Vector};
-use crate::origin::{Origin, Recorded};
+use crate::origin::Origin;
 use crate::pki::Pki;
 use crate::process::Envoy;
 use crate::tls::{TlsOptions, TlsVersions, connect};
-use crate::wire::{WireError, WireRequest, WireResponse};
+use crate::wire::{WireRequest, WireResponse};
 use crate::{http1, http2};
 
 /// An Envoy with a listener for each configuration of the vectors.
@@ -218,80 +219,5 @@ impl Bench {
             HostName::EnvoyHttp2 => Ok(http2::Client::new(stream)?.send(wire)?),
             _ => Ok(http1::Client::new(stream).send(wire)?),
         }
-    }
-}
-
-fn outcome(
-    response: Result<WireResponse, Box<dyn Error>>,
-    recorded: Vec<Recorded>,
-) -> Result<Outcome, Box<dyn Error>> {
-    match recorded.as_slice() {
-        [] => {
-            let response = response?;
-            Ok(Outcome::Answered(Answer {
-                status: response.status,
-                headers: response.headers,
-                body: response.body,
-            }))
-        }
-        [one] => {
-            if !one.trailers.is_empty() {
-                return Err(format!("trailers at the origin: {:?}", one.trailers).into());
-            }
-            let hosts = one.values("host");
-            let [authority] = hosts.as_slice() else {
-                return Err("not exactly one host field at the origin".into());
-            };
-            Ok(Outcome::Forwarded(Upstream {
-                authority: authority.to_vec(),
-                target: one.target.clone(),
-                headers: one.headers.clone(),
-            }))
-        }
-        several => Err(format!("{} requests at the origin", several.len()).into()),
-    }
-}
-
-/// what the origin answers reaches the client as it is.
-fn passed_back(response: &WireResponse) -> Result<(), Box<dyn Error>> {
-    let cookies = response.values("set-cookie").len();
-    if response.status != 200 || response.values("x-origin").len() != 1 || cookies != 2 {
-        return Err(format!("the origin's answer did not come back whole: {response:?}").into());
-    }
-    Ok(())
-}
-
-fn answered_by_host(
-    class: u16,
-    response: &Result<WireResponse, Box<dyn Error>>,
-    recorded: &[Recorded],
-) -> Result<(), Box<dyn Error>> {
-    if !recorded.is_empty() {
-        return Err("the host was to answer itself, found the request at the origin".into());
-    }
-    match response {
-        Ok(response) if response.status / 100 == class => Ok(()),
-        Ok(response) => {
-            Err(format!("expected a status of {class}xx, found {}", response.status).into())
-        }
-        Err(error) if class == 0 => {
-            let is_end = |error: &WireError| {
-                matches!(
-                    error,
-                    WireError::Closed
-                        | WireError::Reset(_)
-                        | WireError::GoAway(_)
-                        | WireError::Handshake(_)
-                )
-            };
-            let ended = error.downcast_ref::<WireError>().is_some_and(is_end)
-                || error.downcast_ref::<crate::tls::TlsError>().is_some();
-            if ended {
-                Ok(())
-            } else {
-                Err(format!("expected the connection to end, found: {error}").into())
-            }
-        }
-        Err(error) => Err(format!("expected a status of {class}xx, found: {error}").into()),
     }
 }

@@ -11,6 +11,7 @@ pub mod expect;
 pub mod facts;
 pub mod native;
 pub mod nginx;
+mod outcome;
 pub mod sweep;
 pub mod vector;
 pub mod workerd;

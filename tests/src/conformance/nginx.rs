@@ -13,6 +13,7 @@ use wasmi::Module;
 use super::expect::{Answer, Outcome, compare};
 use super::facts::Shows;
 use super::native;
+use super::outcome::is_same;
 use super::vector::{self, Departure, Expect, HostName, Refuse, SECRETS, Vector};
 use crate::nginx::ingress::{self, OwnAnswer, Read};
 use crate::nginx::module::{Made, Request, Setup, Worker, compile};
@@ -311,24 +312,6 @@ fn without_own_xfcc(config: &str) -> Result<String, Box<dyn Error>> {
         }
     }
     Ok(config.to_string())
-}
-
-/// Whether both reached the origin with the same certificate, or were answered with the same status and code.
-fn is_same(decided: &Outcome, found: &Outcome) -> bool {
-    match (decided, found) {
-        (Outcome::Forwarded(decided), Outcome::Forwarded(found)) => {
-            let name = "client-certificate";
-            crate::wire::values(&decided.headers, name) == crate::wire::values(&found.headers, name)
-        }
-        (Outcome::Answered(decided), Outcome::Answered(found)) => {
-            let code = |answer: &Answer| {
-                let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-                (answer.status, body.map(|body| body["edge_code"].clone()))
-            };
-            code(decided) == code(found)
-        }
-        _ => false,
-    }
 }
 
 /// The names of all fields that NGINX replaces, with those that its operator adds for a configuration.

@@ -8,13 +8,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::envoy_config::ORIGIN_NAMES;
-use super::expect::{Answer, Outcome, Upstream, compare};
+use super::expect::{Outcome, compare};
 use super::native;
+use super::outcome::{self, answered_by_host, is_same, passed_back};
 use super::vector::{Departure, Expect, HostName, ORIGIN, SECRETS, Vector};
 use crate::http1;
 use crate::origin::{Origin, Recorded};
 use crate::pki::Pki;
-use crate::wire::{Fields, WireError, WireRequest, WireResponse};
+use crate::wire::{Fields, WireRequest, WireResponse};
 use crate::workerd::cf::{Presented, Transport, cf};
 use crate::workerd::wire::{Arrival, arriving};
 use crate::workerd::{Upstream as Reached, Worker, Workerd};
@@ -224,40 +225,6 @@ impl Bench {
     }
 }
 
-/// What became of the request, without what workerd's `fetch` adds when nothing may be cached.
-fn outcome(
-    response: Result<WireResponse, Box<dyn Error>>,
-    recorded: Vec<Recorded>,
-    sent: &WireRequest,
-) -> Result<Outcome, Box<dyn Error>> {
-    match recorded.as_slice() {
-        [] => {
-            let response = response?;
-            Ok(Outcome::Answered(Answer {
-                status: response.status,
-                headers: response.headers,
-                body: response.body,
-            }))
-        }
-        [one] => {
-            if !one.trailers.is_empty() {
-                return Err(format!("trailers at the origin: {:?}", one.trailers).into());
-            }
-            passed_back(&response?)?;
-            let hosts = one.values("host");
-            let [authority] = hosts.as_slice() else {
-                return Err("not exactly one host field at the origin".into());
-            };
-            Ok(Outcome::Forwarded(Upstream {
-                authority: authority.to_vec(),
-                target: one.target.clone(),
-                headers: without_no_cache(&one.headers, sent)?,
-            }))
-        }
-        several => Err(format!("{} requests at the origin", several.len()).into()),
-    }
-}
-
 /// With `cache: "no-store"` a fetch adds both fields unless the request has them (Fetch standard, HTTP-network-or-cache
 /// fetch, step 8.17).
 fn without_no_cache(headers: &Fields, sent: &WireRequest) -> Result<Fields, Box<dyn Error>> {
@@ -280,53 +247,23 @@ fn without_no_cache(headers: &Fields, sent: &WireRequest) -> Result<Fields, Box<
     Ok(headers)
 }
 
-/// what the origin answers reaches the client as it is.
-fn passed_back(response: &WireResponse) -> Result<(), Box<dyn Error>> {
-    let cookies = response.values("set-cookie").len();
-    if response.status != 200 || response.values("x-origin").len() != 1 || cookies != 2 {
-        return Err(format!("the origin's answer did not come back whole: {response:?}").into());
-    }
-    Ok(())
-}
-
-fn answered_by_host(
-    class: u16,
-    response: &Result<WireResponse, Box<dyn Error>>,
-    recorded: &[Recorded],
-) -> Result<(), Box<dyn Error>> {
-    if !recorded.is_empty() {
-        return Err("the host was to answer itself, found the request at the origin".into());
-    }
-    match response {
-        Ok(response) if response.status / 100 == class => Ok(()),
-        Ok(response) => {
-            Err(format!("expected a status of {class}xx, found {}", response.status).into())
+/// What became of the request, without what workerd's `fetch` adds when nothing may be cached.
+fn outcome(
+    response: Result<WireResponse, Box<dyn Error>>,
+    recorded: Vec<Recorded>,
+    sent: &WireRequest,
+) -> Result<Outcome, Box<dyn Error>> {
+    let response = match recorded.as_slice() {
+        [_] => {
+            let response = response?;
+            passed_back(&response)?;
+            Ok(response)
         }
-        Err(error) if class == 0 && error.downcast_ref::<WireError>().is_some() => Ok(()),
-        Err(error) => Err(format!("expected a status of {class}xx, found: {error}").into()),
+        _ => response,
+    };
+    let mut outcome = outcome::outcome(response, recorded)?;
+    if let Outcome::Forwarded(upstream) = &mut outcome {
+        upstream.headers = without_no_cache(&upstream.headers, sent)?;
     }
-}
-
-/// Whether both reached the origin with the same certificate, or were answered with the same status and code.
-fn is_same(decided: &Outcome, found: &Outcome) -> bool {
-    match (decided, found) {
-        (Outcome::Forwarded(decided), Outcome::Forwarded(found)) => {
-            let names = ["client-certificate", "client-certificate-ca-verified"];
-            let values = |fields: &Fields| {
-                names.map(|name| {
-                    let values = crate::wire::values(fields, name);
-                    values.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()
-                })
-            };
-            values(&decided.headers) == values(&found.headers)
-        }
-        (Outcome::Answered(decided), Outcome::Answered(found)) => {
-            let code = |answer: &Answer| {
-                let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-                (answer.status, body.map(|body| body["edge_code"].clone()))
-            };
-            code(decided) == code(found)
-        }
-        _ => false,
-    }
+    Ok(outcome)
 }
